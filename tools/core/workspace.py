@@ -1,0 +1,96 @@
+"""What every tool is given: the library, the encoders, the collections, and the watch of the call."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import threading
+from pathlib import Path
+
+from tools.core.encoders import Encoder, EncoderChoice, choose_encoder
+from tools.core.files import replacing
+from tools.core.library import Card, Kind, Library
+from tools.core.pictures import suffix_of
+from tools.core.settings import Settings
+from tools.core.store import VectorCollection
+from tools.core.watch import Watch
+
+SAMPLES = Path(__file__).parent.parent / "starter" / "pictures"
+
+
+class _Shelf:
+    """What is loaded once a process and shared by all calls."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.encoders: dict[str, Encoder] = {}
+        self.collections: dict[str, tuple[str, VectorCollection]] = {}  # name → (created, collection)
+        self.choice: EncoderChoice | None = None
+
+
+class Workspace:
+    """The state of Pairwright under one folder.
+
+    A process needs only one for a folder (`watched` gives more views of it): Chroma shares what it has open by path.
+    """
+
+    def __init__(self, settings: Settings | None = None, watch: Watch | None = None) -> None:
+        """Open the workspace of `settings` (the environment's when None); nothing is loaded or written yet."""
+        self.settings = settings or Settings.from_env()
+        self.library = Library(self.settings.home)
+        self.watch = watch or Watch()
+        self._shelf = _Shelf()
+
+    def watched(self, watch: Watch) -> Workspace:
+        """Return this workspace with another watch; encoders and collections are shared."""
+        other = copy.copy(self)
+        other.watch = watch
+        return other
+
+    def encoder_choice(self, model: str | None = None) -> EncoderChoice:
+        """Tell which encoder would be used and why, without loading it; `auto` is decided once a process."""
+        if model:
+            return choose_encoder(self.settings, self.library, model)
+        with self._shelf.lock:
+            if self._shelf.choice is None:
+                self._shelf.choice = choose_encoder(self.settings, self.library)
+            return self._shelf.choice
+
+    def encoder(self, model: str | None = None) -> Encoder:
+        """Return an encoder by name, loaded once; the one of the settings when None."""
+        name = self.encoder_choice(model).name
+        with self._shelf.lock:
+            if name not in self._shelf.encoders:
+                self.watch.tell(f"loading {name}", 0)
+                self._shelf.encoders[name] = Encoder.load(name, self.settings, self.library)
+            return self._shelf.encoders[name]
+
+    def loaded_encoders(self) -> tuple[str, ...]:
+        """Return the names of the encoders in memory."""
+        return tuple(self._shelf.encoders)
+
+    def collection(self, card: Card) -> VectorCollection:
+        """Return the vectors of a collection artifact, opened once."""
+        with self._shelf.lock:
+            known = self._shelf.collections.get(card.name)
+            if known is None or known[0] != card.created:  # deleted and made again under the same name
+                if known:
+                    known[1].close()
+                known = (card.created, VectorCollection(self.library.folder(Kind.COLLECTION, card.name)))
+                self._shelf.collections[card.name] = known
+            return known[1]
+
+    def forget_collection(self, name: str) -> None:
+        """Close a collection's files before they are deleted."""
+        with self._shelf.lock:
+            if known := self._shelf.collections.pop(name, None):
+                known[1].close()
+
+    def picture_file(self, content: bytes) -> Path:
+        """Return a file with these bytes, for showing a picture that has no file of its own."""
+        name = hashlib.sha256(content).hexdigest()[:32] + suffix_of(content)
+        file = self.settings.home / "cache" / "pictures" / name
+        if not file.exists():
+            with replacing(file, durable=False) as aside:
+                aside.write_bytes(content)
+        return file
