@@ -1,0 +1,67 @@
+"""List what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, get_args
+
+from tools.core.errors import InputError
+from tools.core.library import Kind
+from tools.core.workspace import Workspace
+
+Kinds = Literal["all", "datasets", "models", "collections", "concepts", "jobs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An artifact in a list."""
+
+    kind: str
+    name: str
+    updated: str  # ISO 8601, UTC
+    source: str
+    parents: tuple[str, ...]
+    counts: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The artifacts of the library, the most recently changed last."""
+
+    kind: str
+    entries: tuple[Entry, ...]
+
+    def __str__(self) -> str:
+        """Say how many there are, then one line each."""
+        if not self.entries:
+            what = "is empty" if self.kind == "all" else f"has no {self.kind}"
+            return f"The library {what}. Index a folder of pictures or load a dataset to begin."
+        what = self.kind if self.kind != "all" else "items"
+        lines = [f"There {'is' if len(self.entries) == 1 else 'are'} {len(self.entries)} {what} in the library:"]
+        lines += [
+            f"- {entry.kind} {entry.name}: {_counts(entry.counts)}from {entry.source}, changed {entry.updated[:16]} UTC"
+            for entry in self.entries
+        ]
+        return "\n".join(lines)
+
+
+def list_library(workspace: Workspace, kind: Kinds = "all") -> Listing:
+    """List the datasets, models, collections, concepts and jobs there are.
+
+    Args:
+        workspace: Where the state is.
+        kind: Which kind to list, or all.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    if kind not in get_args(Kinds):
+        raise InputError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kinds))}")
+    wanted = None if kind == "all" else next(one for one in Kind if one.plural == kind)
+    cards = workspace.library.cards(wanted)
+    entries = (Entry(c.kind.value, c.name, c.updated, c.source, c.parents, c.counts) for c in cards)
+    return Listing(kind, tuple(entries))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return "".join(f"{number} {what}, " for what, number in counts.items())
