@@ -1,0 +1,1 @@
+"""The agent: understands a command, calls tools, reports typed events."""

@@ -1,0 +1,146 @@
+"""The planner as a LangChain chat model, so that the same agent runs with and without a language model.
+
+The plan for a person's message is made once, travels in the first reply's `additional_kwargs`, and is carried out call
+by call: the next call is made when the one before has succeeded.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import ConfigDict, Field
+
+from agent.planner import Plan, Planner
+from agent.results import from_plain
+from tools import TOOLS
+from tools.core.library import Kind, Library
+from tools.search_images import SearchResult
+
+RESULT_NUMBER = re.compile(r"result (\d+)")
+REJECTED = "You said no; nothing was done."  # what a refused call is answered with
+REMEMBERED = 20  # earlier commands that "it" and "again" may refer to
+
+
+class PlannerModel(BaseChatModel):
+    """Understands commands with `agent.planner`; calls nothing outside this process."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    library: Library
+    planner: Planner = Field(default_factory=lambda: _shared_planner())
+
+    @property
+    def _llm_type(self) -> str:
+        return "pairwright-planner"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
+        """Ignore the schemas: the planner reads the tool functions themselves."""
+        return self
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._reply(messages))])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        reply = self._reply(messages)
+        for word in re.findall(r"\S+\s*|\s+", str(reply.content)):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+        yield ChatGenerationChunk(
+            message=AIMessageChunk(
+                content="",
+                tool_calls=reply.tool_calls,
+                additional_kwargs=reply.additional_kwargs,
+                chunk_position="last",
+            )
+        )
+
+    def _reply(self, messages: list[BaseMessage]) -> AIMessage:
+        last = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=None)
+        if last is None:
+            return AIMessage("Tell me what to do, for example: find dogs in the snow")
+        since = messages[last + 1 :]
+        if not since:
+            return self._first_reply(messages[: last + 1])
+        done = [m for m in since if isinstance(m, ToolMessage)]
+        if REJECTED in str(done[-1].content):
+            return AIMessage("All right, I left it as it is.")
+        if done[-1].status == "error":
+            return AIMessage(f"That did not work: {done[-1].content}")
+        waiting = next(m for m in since if isinstance(m, AIMessage)).additional_kwargs.get("plan", [])
+        if len(done) < len(waiting):
+            return _call(waiting[len(done)], messages)
+        return AIMessage(_summary(done[-1]))
+
+    def _first_reply(self, messages: list[BaseMessage]) -> AIMessage:
+        people = [m for m in messages if isinstance(m, HumanMessage)]
+        history = [str(m.text) for m in people[:-1]][-REMEMBERED:]
+        plan = plan_for(self.planner, self.library, str(people[-1].text), history, files_of(people[-1]))
+        if not plan.calls:
+            return AIMessage(plan.say)
+        calls = [{"tool": call.tool, "args": call.args, "why": call.why} for call in plan.calls]
+        first = _call(calls[0], messages)
+        first.additional_kwargs["plan"] = calls
+        return first
+
+
+def plan_for(
+    planner: Planner, library: Library, text: str, history: Sequence[str] = (), files: Sequence[str] = ()
+) -> Plan:
+    """Plan a command with the names that exist in the library."""
+    names = {kind.value: [card.name for card in library.cards(kind)] for kind in Kind}
+    return planner.plan(text, history, files, names)
+
+
+def files_of(message: BaseMessage) -> tuple[str, ...]:
+    """Return the files uploaded with a message."""
+    return tuple(message.additional_kwargs.get("files", ()))
+
+
+def _shared_planner(_made: list[Planner] = []) -> Planner:  # noqa: B006 the default is the cache
+    """Return the process's planner; its phrases are embedded once."""
+    if not _made:
+        _made.append(Planner(TOOLS))
+    return _made[0]
+
+
+def _call(planned: dict[str, Any], messages: list[BaseMessage]) -> AIMessage:
+    args = {name: _resolved(value, messages) for name, value in planned["args"].items()}
+    call = {"name": planned["tool"], "args": args, "id": f"call_{uuid.uuid4().hex}", "type": "tool_call"}
+    return AIMessage("", tool_calls=[call], additional_kwargs={"why": planned["why"]})
+
+
+def _resolved(value: Any, messages: list[BaseMessage]) -> Any:
+    """Turn "result 2" into the id of the second picture shown last."""
+    match = RESULT_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        return value
+    for message in reversed(messages):
+        result = from_plain(message.artifact) if isinstance(message, ToolMessage) else None
+        if isinstance(result, SearchResult):
+            number = int(match[1])
+            return result.hits[number - 1].id if 0 < number <= len(result.hits) else value
+    return value
+
+
+def _summary(done: ToolMessage) -> str:
+    """Say in a line what came out; the details are drawn from the result."""
+    return str(done.content).split("\n", 1)[0].rstrip(":.") + "."

@@ -1,0 +1,49 @@
+"""Results as tables for the terminal."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tools.list_library import Listing
+from tools.search_images import SearchResult
+from tools.show_dataset import DatasetView
+
+
+@functools.singledispatch
+def table_of(result: Any) -> Table | None:
+    """Return a table that shows a result, or None when its text says it all. Cells are text, never markup."""
+    return None
+
+
+@table_of.register
+def _(result: SearchResult) -> Table:
+    title = f"{result.query} in {result.collection} ({result.searched} pictures, {result.seconds * 1000:.0f} ms)"
+    table = Table("", "title", "score", "file", title=Text(title))
+    for hit in result.hits:
+        table.add_row(str(hit.rank), Text(hit.title), f"{hit.score:.3f}", Text(hit.file, overflow="fold"))
+    return table
+
+
+@table_of.register
+def _(result: DatasetView) -> Table:
+    table = Table(
+        "", "title", "file", title=Text(f"{result.dataset}, {result.split} ({result.splits[result.split]} rows)")
+    )
+    for number, row in enumerate(result.rows, 1):
+        table.add_row(str(number), Text(row.title), Text(row.fields.get("file", "")))
+    return table
+
+
+@table_of.register
+def _(result: Listing) -> Table | None:
+    if not result.entries:
+        return None
+    table = Table("kind", "name", "holds", "from", "changed (UTC)", title="Library")
+    for entry in result.entries:
+        holds = ", ".join(f"{number} {what}" for what, number in entry.counts.items())
+        table.add_row(entry.kind, entry.name, holds, Text(entry.source), entry.updated[:16])
+    return table

@@ -1,0 +1,205 @@
+"""`pairwright` in a terminal: the same agent, its events printed.
+
+pairwright "index the images in ./photos, then find dogs in the snow"
+pairwright plan "find dogs" --after "index ./photos" --json
+pairwright plan --batch commands.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as ProgressBar
+from rich.prompt import Confirm
+
+from agent.events import (
+    ApprovalNeeded,
+    Event,
+    Failed,
+    TextDelta,
+    ToolFailed,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
+from agent.tables import table_of
+from tools.core.errors import DataError, PairwrightError
+from tools.core.settings import Settings, quieten_libraries
+from tools.core.workspace import Workspace
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    quieten_libraries()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given[:1] == ["plan"]:
+            return plan(given[1:])
+        return run(given)
+    except PairwrightError as error:
+        print(f"pairwright: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command and print what happens; 1 when something did not work."""
+    parser = argparse.ArgumentParser(
+        prog="pairwright",
+        description='Match pictures with words, in your words: pairwright "find dogs in the snow". '
+        "See also: pairwright plan --help",
+    )
+    parser.add_argument("command", nargs="+", help="what to do")
+    parser.add_argument("--file", action="append", default=[], type=Path, help="a picture the command speaks of")
+    parser.add_argument("--thread", help="go on with this conversation (a new one each time when omitted)")
+    parser.add_argument("--yes", action="store_true", help="approve what would be asked for, such as deleting")
+    given = parser.parse_args(arguments)
+    for file in given.file:
+        if not file.is_file():
+            raise DataError(f"There is no file {file}")
+
+    from agent.loop import Agent
+
+    agent = Agent(Workspace())
+    console = Console()
+    thread = f"terminal-{given.thread or uuid.uuid4().hex}"
+    printer = Printer(console)
+    stop = threading.Event()
+    try:
+        events = agent.run(" ".join(given.command), thread, [str(file.absolute()) for file in given.file], stop)
+        while (asked := printer.follow(events)) is not None:
+            events = agent.decide(_decided(console, asked, given.yes), thread, stop)
+    except KeyboardInterrupt:
+        stop.set()
+        raise
+    finally:
+        if not given.thread:
+            agent.forget(thread)
+    return 1 if printer.failed else 0
+
+
+class Printer:
+    """Prints events as they come."""
+
+    def __init__(self, console: Console) -> None:
+        """Print to `console`."""
+        self.console = console
+        self.failed = False
+
+    def follow(self, events: Iterable[Event]) -> ApprovalNeeded | None:
+        """Print a turn to its end; return what it waits for, or None."""
+        asked = None
+        with ProgressBar(console=self.console, transient=True) as bar:
+            tasks: dict[str, Any] = {}
+            for event in events:
+                if isinstance(event, ApprovalNeeded):
+                    asked = event
+                elif isinstance(event, ToolProgress):
+                    if event.id not in tasks:
+                        tasks[event.id] = bar.add_task(event.what)
+                    bar.update(tasks[event.id], description=event.what, completed=event.done, total=event.total)
+                else:
+                    self.print(event)
+        return asked
+
+    def print(self, event: Event) -> None:
+        """Print one event."""
+        if isinstance(event, TextDelta):
+            self.console.print(event.text, end="", markup=False, highlight=False)
+            return
+        if self.console.is_terminal:
+            self.console.print()
+        if isinstance(event, ToolStarted):
+            args = " ".join(f"{name}={value!r}" for name, value in event.args.items())
+            self.console.print(f"→ {event.tool} {args}", style="bold cyan", markup=False, highlight=False)
+        elif isinstance(event, ToolFinished):
+            table = table_of(event.result)
+            self.console.print(table if table is not None else str(event.result), markup=False)
+        elif isinstance(event, ToolFailed | Failed):
+            self.failed = True
+            self.console.print(event.message, style="red", markup=False, highlight=False)
+
+
+def _decided(console: Console, asked: ApprovalNeeded, yes: bool) -> list[bool]:
+    """Ask the person about every call that waits; without a person to ask the answer is no."""
+    decisions = []
+    for call in asked.calls:
+        args = " ".join(f"{name}={value!r}" for name, value in call.args.items())
+        if yes:
+            decisions.append(True)
+        elif not sys.stdin.isatty():
+            console.print(f"{call.tool} {args} needs your approval: say --yes", style="red", markup=False)
+            decisions.append(False)
+        else:
+            console.print(f"{call.tool} {args}", markup=False)
+            decisions.append(Confirm.ask("This cannot be undone. Go ahead?", console=console, default=False))
+    return decisions
+
+
+def plan(arguments: list[str]) -> int:
+    """Print what the planner would do, without doing it."""
+    parser = argparse.ArgumentParser(prog="pairwright plan", description="Print what would be done, without doing it.")
+    parser.add_argument("text", nargs="?", help="the command")
+    parser.add_argument("--after", action="append", default=[], metavar="COMMAND", help="assume this was done before")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--batch", type=Path, metavar="FILE", help='JSON lines {"text", "history"} to plan one by one')
+    given = parser.parse_args(arguments)
+    if (given.text is None) == (given.batch is None):
+        parser.error("give either a command or --batch FILE")
+
+    from agent.planner import Planner
+    from agent.planner_model import plan_for
+    from tools import TOOLS
+    from tools.core.library import Library
+
+    library, planner = Library(Settings.from_env().home), Planner(TOOLS)
+    if given.batch:
+        for text, history in _batch(given.batch):
+            print(json.dumps(_as_json(plan_for(planner, library, text, history)), ensure_ascii=False), flush=True)
+        return 0
+    made = _as_json(plan_for(planner, library, given.text, given.after))
+    if given.json:
+        print(json.dumps(made, ensure_ascii=False))
+        return 0
+    for call in made["calls"]:
+        print(f"{call['tool']} {json.dumps(call['args'], ensure_ascii=False)}")
+    if made["say"]:
+        print(made["say"])
+    return 0
+
+
+def _batch(file: Path) -> Iterable[tuple[str, list[str]]]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield str(row["text"]), [str(text) for text in row.get("history") or []]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f'{file}, line {number}: expected an object with "text" and perhaps "history"') from error
+
+
+def _as_json(made: Any) -> dict[str, Any]:
+    return {
+        "calls": [{"tool": call.tool, "args": call.args} for call in made.calls],
+        "ask": made.ask,
+        "say": made.say,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
