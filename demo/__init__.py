@@ -1,0 +1,1 @@
+"""The Gradio app: a chat, a search page and the library."""

@@ -1,0 +1,201 @@
+"""Draws events and results as chat messages. Pure functions and one transcript; no Gradio events are wired here."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+from gradio.components.chatbot import MetadataDict
+
+from agent.events import (
+    ApprovalNeeded,
+    Event,
+    Failed,
+    Said,
+    TextDelta,
+    ToolFailed,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
+from demo.thumbnails import shown
+from tools.delete_item import Deleted
+from tools.index_images import IndexReport
+from tools.list_library import Listing
+from tools.load_dataset import Loaded
+from tools.search_images import Hit, SearchResult
+from tools.show_dataset import DatasetView
+
+APPROVE, REJECT = "approve", "reject"
+
+
+class Transcript:
+    """A conversation as Gradio messages, grown event by event."""
+
+    def __init__(self, home: Path) -> None:
+        """Start empty; thumbnails are kept under `home`."""
+        self.messages: list[gr.ChatMessage] = []
+        self._home = home
+        self._steps: dict[str, gr.ChatMessage] = {}
+        self._text: gr.ChatMessage | None = None
+
+    def add(self, event: Event) -> None:
+        """Draw one more event."""
+        if isinstance(event, TextDelta):
+            if self._text is None:
+                self._text = self._say("")
+            self._text.content = str(self._text.content) + event.text
+            return
+        self._text = None
+        if isinstance(event, Said):
+            content = [event.text] if event.text else []
+            self._say([*content, *({"path": file} for file in event.files)], role="user")
+        elif isinstance(event, ToolStarted):
+            about = {"title": step_title(event), "status": "pending", "id": event.id, "log": event.why}
+            self._steps[event.id] = self._say(arguments(event.args), metadata=about)
+        elif isinstance(event, ToolProgress):
+            if step := self._steps.get(event.id):
+                share = f"{event.done} of {event.total}" if event.total else (str(event.done) if event.done else "")
+                step.metadata["log"] = f"{event.what} {share}".strip()
+        elif isinstance(event, ToolFinished | ToolFailed):
+            self._finish(event)
+        elif isinstance(event, ApprovalNeeded):
+            self._ask(event)
+        elif isinstance(event, Failed):
+            self._say(f"⚠️ {event.message}")
+
+    def _finish(self, event: ToolFinished | ToolFailed) -> None:
+        step = self._steps.get(event.id)
+        if step is None:  # its start was drawn before a reload or an approval
+            step = self._say("", metadata={"title": event.tool, "id": event.id})
+        # Written whole: what the step showed while it ran (its progress) is replaced by what came out.
+        done: MetadataDict = {"title": step.metadata["title"], "id": event.id, "status": "done"}
+        if event.seconds:
+            done["duration"] = event.seconds
+        failed = isinstance(event, ToolFailed)
+        said = event.message if isinstance(event, ToolFailed) else str(event.result)
+        if failed:
+            done["title"] = f"{done['title']} – did not work"
+        step.metadata = done
+        step.content = f"{step.content}\n```text\n{_fenced(said)}\n```"
+        if isinstance(event, ToolFinished):
+            for content in draw(event.result, self._home):
+                self._say(content)
+
+    def _ask(self, event: ApprovalNeeded) -> None:
+        calls = "\n".join(f"- **{call.tool}** {inline(call.args)}" for call in event.calls)
+        self._say(
+            f"Shall I go ahead? This cannot be undone.\n{calls}",
+            options=[{"value": APPROVE, "label": "Yes, do it"}, {"value": REJECT, "label": "No, leave it"}],
+        )
+
+    def close_question(self, answer: str) -> None:
+        """Replace the open question's buttons by what was decided."""
+        for message in reversed(self.messages):
+            if message.options:
+                message.options = []
+                message.content = f"{message.content}\n\n{'Approved.' if answer == APPROVE else 'Rejected.'}"
+                return
+
+    def _say(self, content: Any, role: Literal["user", "assistant"] = "assistant", **rest: Any) -> gr.ChatMessage:
+        message = gr.ChatMessage(role=role, content=content, **rest)
+        self.messages.append(message)
+        return message
+
+
+def step_title(event: ToolStarted) -> str:
+    """Name the tool and its first argument, short enough for one line."""
+    first = next((str(value) for value in event.args.values()), "")
+    return f"{event.tool.replace('_', ' ')}{': ' + first[:60] if first else ''}"
+
+
+def arguments(args: dict[str, Any]) -> str:
+    """Write a call's arguments as a block of code."""
+    return f"```json\n{_fenced(json.dumps(args, indent=2, ensure_ascii=False))}\n```" if args else ""
+
+
+def inline(args: dict[str, Any]) -> str:
+    """Write a call's arguments in a line."""
+    return ", ".join(f"{name} = `{str(value).replace('`', chr(39))}`" for name, value in args.items())
+
+
+def _fenced(text: str) -> str:
+    """Keep text inside its code block, whatever it contains."""
+    return text.replace("```", "ʼʼʼ")
+
+
+def gallery_items(hits: Iterable[Hit], home: Path) -> list[tuple[str, str]]:
+    """Return (file, caption) of every hit; a picture whose file is gone is drawn as an empty frame that says so."""
+    return [(shown(Path(hit.file), home), f"{hit.rank}. {hit.title} · {hit.score:.2f}") for hit in hits]
+
+
+@functools.singledispatch
+def draw(result: Any, home: Path) -> list[Any]:
+    """Return the contents of chat messages that show a result; none when its step says it all."""
+    return []
+
+
+@draw.register
+def _(result: SearchResult, home: Path) -> list[Any]:
+    return [_gallery(gallery_items(result.hits, home))] if result.hits else []
+
+
+@draw.register
+def _(result: DatasetView, home: Path) -> list[Any]:
+    pictures = [(shown(Path(row.picture), home), row.title) for row in result.rows if row.picture]
+    return [_gallery(pictures)] if pictures else []
+
+
+@draw.register
+def _(result: Listing, home: Path) -> list[Any]:
+    if not result.entries:
+        return []
+    return [gr.Dataframe(value=library_rows(result), headers=list(LIBRARY_HEADERS), interactive=False, wrap=True)]
+
+
+@draw.register
+def _(result: IndexReport, home: Path) -> list[Any]:
+    return _left_out([(item.key, item.reason) for item in result.unreadable])
+
+
+@draw.register
+def _(result: Loaded, home: Path) -> list[Any]:
+    return _left_out([(item.key, item.reason) for item in result.left_out])
+
+
+@draw.register
+def _(result: Deleted, home: Path) -> list[Any]:
+    return []
+
+
+LIBRARY_HEADERS = ("kind", "name", "holds", "from", "changed (UTC)")
+
+
+def library_rows(listing: Listing) -> list[list[str]]:
+    """Return the rows of the library's table, the most recently changed first."""
+    return [
+        [
+            entry.kind,
+            entry.name,
+            ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in entry.counts.items()),
+            entry.source,
+            entry.updated[:16].replace("T", " "),
+        ]
+        for entry in reversed(listing.entries)
+    ]
+
+
+def _gallery(items: list[tuple[str, str]]) -> gr.Gallery:
+    return gr.Gallery(value=items, columns=4, height="auto", object_fit="contain", show_label=False)
+
+
+def _left_out(pairs: list[tuple[str, str]]) -> list[Any]:
+    if not pairs:
+        return []
+    return [
+        gr.Dataframe(value=[list(pair) for pair in pairs], headers=["left out", "why"], interactive=False, wrap=True)
+    ]
