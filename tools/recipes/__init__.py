@@ -1,0 +1,1 @@
+"""Training recipes, each runnable on its own: `python -m tools.recipes.NAME`."""
