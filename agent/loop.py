@@ -218,7 +218,8 @@ class Agent:
                         running = event.id if isinstance(event, ToolStarted) else running
                         yield event
                 asked = asked or (mode == "updates" and "__interrupt__" in chunk)
-                if stop.is_set() and mode == "updates" and "tools" in chunk:
+                # A tool that runs is waited for: it stops at its next step, and its answer belongs into the history.
+                if stop.is_set() and (mode == "messages" or (mode == "updates" and "tools" in chunk)):
                     yield Failed("Stopped.")
                     return
             if asked:

@@ -36,7 +36,7 @@ def build_chat_model(settings: Settings, library: Library) -> BaseChatModel:
 def describe_chat_model(settings: Settings) -> str:
     """Say in a line of Markdown which chat model is in use and how to switch."""
     if settings.chat_model == "planner":
-        return "**planner** (no language model; switch with PAIRWRIGHT_MODEL=openai:MODEL)"
+        return "**planner**, no language model (PAIRWRIGHT_MODEL=openai:MODEL switches)"
     return f"**{settings.chat_model}** at {settings.openai_base_url or 'api.openai.com'}"
 
 

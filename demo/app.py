@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):  # run as a script: the packages lie one folder up
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -39,16 +40,16 @@ def build_demo(workspace: Workspace) -> gr.Blocks:
 
     def badge() -> str:
         choice = workspace.encoder_choice()
-        return (
-            f"Pictures: **{choice.name}** ({choice.reason}; switch with PAIRWRIGHT_ENCODER)  \n"
-            f"Chat: {describe_chat_model(workspace.settings)}"
-        )
+        pictures = f"Pictures: **{choice.name}**, {choice.reason} (PAIRWRIGHT_ENCODER switches)"
+        return f"{pictures}  \nChat: {describe_chat_model(workspace.settings)}"
 
     page: gr.Blocks
     with gr.Blocks(title="Pairwright", analytics_enabled=False) as page:
         with gr.Row(elem_id="masthead"):
-            gr.Markdown("# Pairwright", container=False)
-            about = gr.Markdown("…", elem_id="badge", container=False)
+            with gr.Column(scale=1, min_width=160):
+                gr.Markdown("# Pairwright")
+            with gr.Column(scale=4):
+                about = gr.Markdown("…", elem_id="badge")
         with gr.Tab("Chat"):
             build_chat(agent, page)
         with gr.Tab("Search"):
@@ -70,6 +71,20 @@ def prepare_samples(workspace: Workspace) -> None:
         print(f"The sample pictures could not be prepared: {error}", file=sys.stderr)
 
 
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """Return how the page is served: local fonts, no telemetry, no file but what is shown."""
+    return {
+        "theme": gr.themes.Soft(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),
+        "css_paths": Path(__file__).parent / "style.css",
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "max_file_size": MAX_UPLOAD,
+        "allowed_paths": [str(cache_folder(settings.home))],
+    }
+
+
 def serve(settings: Settings) -> None:
     """Serve the page until the process is ended.
 
@@ -88,18 +103,7 @@ def serve(settings: Settings) -> None:
     page = build_demo(workspace)
     page.queue(default_concurrency_limit=4, max_size=32)
     threading.Thread(target=prepare_samples, args=(workspace,), daemon=True, name="samples").start()
-    page.launch(
-        server_name=settings.host,
-        server_port=settings.port,
-        theme=gr.themes.Soft(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace")),
-        css_paths=Path(__file__).parent / "style.css",
-        footer_links=[],
-        run_history=False,
-        ssr_mode=False,
-        enable_monitoring=False,
-        max_file_size=MAX_UPLOAD,
-        allowed_paths=[str(cache_folder(settings.home))],
-    )
+    page.launch(server_name=settings.host, server_port=settings.port, **launch_options(settings))
 
 
 def main() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +15,7 @@ import gradio as gr
 from agent.events import Event, Said, TextDelta, ToolProgress
 from agent.loop import Agent
 from demo.render import APPROVE, Transcript
+from tools.core.files import write_text
 
 EXAMPLES = ("find a dog", "show me 8 pictures of birds", "find something to eat", "what can you do?")
 REDRAW_SECONDS = 0.1  # text and progress are drawn at most this often
@@ -62,23 +65,39 @@ class Chats:
         return transcript
 
     def _follow(
-        self, transcript: Transcript, thread: str, turn: Any, text: str = "", files: list[str] | None = None
+        self,
+        transcript: Transcript,
+        thread: str,
+        turn: Callable[[threading.Event], Iterator[Event]],
+        text: str = "",
+        files: Sequence[str] = (),
     ) -> Iterator[Messages]:
+        """Draw a turn as it goes; `text` and `files` are what the person said to begin it."""
         if text or files:
-            transcript.add(Said(text, tuple(files or ())))
+            transcript.add(Said(text, tuple(files)))
         yield transcript.messages
-        stop = self._stops[thread] = threading.Event()
+        stop = threading.Event()
+        running = self._stops.setdefault(thread, stop)  # another one when a turn runs already; this one will be refused
         drawn = 0.0
-        for event in turn(stop):
-            transcript.add(event)
-            if not _is_small(event) or time.monotonic() - drawn > REDRAW_SECONDS:
-                yield transcript.messages
-                drawn = time.monotonic()
+        try:
+            for event in turn(stop):
+                transcript.add(event)
+                if not isinstance(event, TextDelta | ToolProgress) or time.monotonic() - drawn > REDRAW_SECONDS:
+                    yield transcript.messages
+                    drawn = time.monotonic()
+        finally:
+            if running is stop:
+                del self._stops[thread]
         yield transcript.messages
 
 
-def _is_small(event: Event) -> bool:
-    return isinstance(event, TextDelta | ToolProgress)
+def _browser_secret(home: Path) -> str:
+    """Return the key that conversations' ids are kept with in browsers; the same after a restart."""
+    file = home / "browser-secret"
+    if not file.exists():
+        write_text(file, secrets.token_urlsafe(16))
+        file.chmod(0o600)
+    return file.read_text(encoding="utf-8")
 
 
 def _is_thread(thread: Any) -> bool:
@@ -90,7 +109,7 @@ def build_chat(agent: Agent, page: gr.Blocks) -> None:
     chats = Chats(agent)
 
     # layout
-    thread = gr.BrowserState("", storage_key="pairwright-conversation")
+    thread = gr.BrowserState("", storage_key="pairwright-conversation", secret=_browser_secret(chats.home))
     chatbot = gr.Chatbot(
         elem_id="conversation",
         show_label=False,

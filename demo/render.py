@@ -53,7 +53,8 @@ class Transcript:
         self._text = None
         if isinstance(event, Said):
             content = [event.text] if event.text else []
-            self._say([*content, *({"path": file} for file in event.files)], role="user")
+            files = [{"path": shown(Path(file), self._home)} for file in event.files]
+            self._say([*content, *files], role="user")
         elif isinstance(event, ToolStarted):
             about = {"title": step_title(event), "status": "pending", "id": event.id, "log": event.why}
             self._steps[event.id] = self._say(arguments(event.args), metadata=about)
@@ -190,7 +191,14 @@ def library_rows(listing: Listing) -> list[list[str]]:
 
 
 def _gallery(items: list[tuple[str, str]]) -> gr.Gallery:
-    return gr.Gallery(value=items, columns=4, height="auto", object_fit="contain", show_label=False)
+    return gr.Gallery(
+        value=items,
+        columns=4,
+        height="auto",
+        object_fit="contain",
+        show_label=False,
+        buttons=["download", "fullscreen"],
+    )
 
 
 def _left_out(pairs: list[tuple[str, str]]) -> list[Any]:

@@ -169,7 +169,9 @@ class _Run:
                 self.unreadable.append(Unreadable(self.new.pop(item.key)[0].key, item.reason))
             self._tell()
         if self.moved:
-            places = [{"file": str(item.file), "stamp": item.stamp, "key": item.key} for item in self.moved.values()]
+            places: list[Metadata] = [
+                {"file": str(item.file), "stamp": item.stamp, "key": item.key} for item in self.moved.values()
+            ]
             self.vectors.update_metadata(list(self.moved), places)
         self._tell()
 

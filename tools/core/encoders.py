@@ -224,7 +224,8 @@ def _float32(embeddings: Any) -> np.ndarray:
     """Return float32 rows of length 1 (half precision on a GPU leaves them a little off)."""
     rows = np.asarray(embeddings, dtype=np.float32)
     lengths: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)  # (rows, 1)
-    return np.divide(rows, np.maximum(lengths, 1e-12), dtype=np.float32)
+    unit: np.ndarray = rows / np.maximum(lengths, 1e-12)
+    return unit
 
 
 def _model_folder(name: str, library: Library) -> Path | None:

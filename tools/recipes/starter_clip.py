@@ -23,7 +23,6 @@ Not covered: text in pictures, counting, relations, faces, anything but photogra
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import io
 import json
@@ -53,12 +52,15 @@ class Config:
     train: tuple[str, ...] = ()  # parquet files
     validation: str = ""  # parquet file, never trained on
     output: str = "runs/starter_clip"
+    start_from: str = ""  # checkpoint.pt of a finished run of the same model; a new cycle begins with its weights
     seed: int = 42
     # Model
     stem: int = 64  # channels after the first convolution
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage
     depths: tuple[int, ...] = (1, 2, 2, 1)  # basic blocks in each stage
-    size: int = 64  # pixels a side, at the end of training and in use
+    size: int = 64  # pixels a side at the end of training
+    use_size: int = 72  # pixels a side in use: crops magnify in training, so that things fill more pixels there than
+    # in a whole picture of the same size (Touvron et al. 2019, Fixing the train-test resolution discrepancy)
     first_size: int = 48  # pixels a side in the first half of training
     # Optimisation: SGD with Nesterov momentum, one-cycle learning rate
     epochs: int = 16
@@ -258,6 +260,8 @@ def train(config: Config, log: Any = print) -> dict[str, Any]:
     )
     per_epoch = len(data.labels) // config.batch_size
     steps = per_epoch * config.epochs
+    if config.start_from:
+        student.load_state_dict(torch.load(config.start_from, weights_only=True)["student"])
     step = _resume(output / "checkpoint.pt", config, student, optimiser)
     began, first = time.monotonic(), step
 
@@ -304,6 +308,7 @@ def train(config: Config, log: Any = print) -> dict[str, Any]:
         "train": [Path(file).name for file in config.train],
         "validation": Path(config.validation).name,
         "output": output.name,
+        "start_from": bool(config.start_from),
     }
     write_json(output / "model" / "scores.json", {"scores": scores, "config": settings})
     return scores
@@ -316,8 +321,8 @@ def quick_top1(student: Student, held_out: Pictures, prototypes: torch.Tensor, c
     with torch.no_grad():
         for start in range(0, len(held_out.labels), 500):
             pixels = held_out.pixels[start : start + 500].to(prototypes.device).float() / 255
-            if pixels.shape[-1] != config.size:
-                pixels = F.interpolate(pixels, config.size, mode="bicubic", antialias=True).clamp(0, 1)
+            if pixels.shape[-1] != config.use_size:
+                pixels = F.interpolate(pixels, config.use_size, mode="bicubic", antialias=True).clamp(0, 1)
             nearest = (student(normalise(pixels)) @ prototypes.T).argmax(1).cpu()
             right += int((nearest == held_out.labels[start : start + 500]).sum())
     return right / len(held_out.labels)
@@ -329,13 +334,12 @@ def save(student: Student, config: Config, folder: Path) -> None:
     from transformers import ViTImageProcessor
 
     with replacing(folder) as aside:
-        vision: torch.nn.Module = copy.deepcopy(student.vision)
-        vision.half()
-        vision.save_pretrained(aside / "vision")
-        processor = ViTImageProcessor(
-            size={"height": config.size, "width": config.size}, image_mean=MEAN, image_std=STD, resample=3
-        )
-        processor.save_pretrained(aside / "vision")
+        halved = {name: t.half() if t.is_floating_point() else t for name, t in student.vision.state_dict().items()}
+        student.vision.save_pretrained(aside / "vision", state_dict=halved)
+        side = config.use_size
+        ViTImageProcessor(
+            size={"height": side, "width": side}, image_mean=MEAN, image_std=STD, resample=3
+        ).save_pretrained(aside / "vision")
         weights = {name: t.detach().cpu().half().contiguous() for name, t in student.projection.state_dict().items()}
         save_file(weights, aside / "projection.safetensors")
 
@@ -379,7 +383,6 @@ def evaluate(file: Path, folder: Path | None = None) -> dict[str, float]:
         "a photo of a NAME" finds at least one right picture among its ten nearest; `precision_at_10`: mean share of
         right pictures among those ten. `pictures`, `classes`: how many there were.
     """
-    model = load_starter_clip(folder) if folder else load_starter_clip()
     pictures: list[Image.Image] = []
     labels: list[int] = []
     classes: dict[int, list[str]] = {}
@@ -387,6 +390,7 @@ def evaluate(file: Path, folder: Path | None = None) -> dict[str, float]:
         pictures.append(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
         labels.append(row["label"])
         classes.setdefault(row["label"], row["synonyms"])
+    model = load_starter_clip(folder) if folder else load_starter_clip()
     known = sorted(classes)
     truth = torch.tensor([known.index(label) for label in labels])
     names = [classes[label] for label in known]
@@ -415,6 +419,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--train", nargs="+", help="parquet files to learn from")
     parser.add_argument("--validation", help="parquet file to score on, never trained on")
     parser.add_argument("--output", help="folder for checkpoint and model")
+    parser.add_argument("--start-from", help="checkpoint.pt of a finished run to go on from with a new cycle")
+    parser.add_argument("--learning-rate", type=float, help="peak of the learning rate")
+    parser.add_argument("--first-size", type=int, help="pixels a side in the first half of training")
     parser.add_argument("--epochs", type=int, help="passes over the training pictures")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     parser.add_argument("--evaluate", type=Path, metavar="FILE", help="print the scores on this parquet file and stop")
@@ -426,7 +433,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(json.dumps(evaluate(given.evaluate, given.model), indent=2))
         return
     settings = json.loads(given.config.read_text()) if given.config else {}
-    flags = ("train", "validation", "output", "epochs")
+    flags = ("train", "validation", "output", "start_from", "learning_rate", "first_size", "epochs")
     settings |= {name: getattr(given, name) for name in flags if getattr(given, name) is not None}
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     config = Config(**settings)
