@@ -6,6 +6,7 @@ by call: the next call is made when the one before has succeeded.
 
 from __future__ import annotations
 
+import functools
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -29,13 +30,19 @@ REJECTED = "You said no; nothing was done."  # what a refused call is answered w
 REMEMBERED = 20  # earlier commands that "it" and "again" may refer to
 
 
+@functools.cache
+def _shared_planner() -> Planner:
+    """Return the process's planner; its phrases are read, and embedded when needed, once."""
+    return Planner(TOOLS)
+
+
 class PlannerModel(BaseChatModel):
     """Understands commands with `agent.planner`; calls nothing outside this process."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     library: Library
-    planner: Planner = Field(default_factory=lambda: _shared_planner())
+    planner: Planner = Field(default_factory=_shared_planner)
 
     @property
     def _llm_type(self) -> str:
@@ -113,13 +120,6 @@ def plan_for(
 def files_of(message: BaseMessage) -> tuple[str, ...]:
     """Return the files uploaded with a message."""
     return tuple(message.additional_kwargs.get("files", ()))
-
-
-def _shared_planner(_made: list[Planner] = []) -> Planner:  # noqa: B006 the default is the cache
-    """Return the process's planner; its phrases are embedded once."""
-    if not _made:
-        _made.append(Planner(TOOLS))
-    return _made[0]
 
 
 def _call(planned: dict[str, Any], messages: list[BaseMessage]) -> AIMessage:

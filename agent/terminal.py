@@ -95,6 +95,7 @@ class Printer:
         """Print to `console`."""
         self.console = console
         self.failed = False
+        self._in_text = False
 
     def follow(self, events: Iterable[Event]) -> ApprovalNeeded | None:
         """Print a turn to its end; return what it waits for, or None."""
@@ -110,15 +111,16 @@ class Printer:
                     bar.update(tasks[event.id], description=event.what, completed=event.done, total=event.total)
                 else:
                     self.print(event)
+        self._end_text()
         return asked
 
     def print(self, event: Event) -> None:
         """Print one event."""
         if isinstance(event, TextDelta):
             self.console.print(event.text, end="", markup=False, highlight=False)
+            self._in_text = True
             return
-        if self.console.is_terminal:
-            self.console.print()
+        self._end_text()
         if isinstance(event, ToolStarted):
             args = " ".join(f"{name}={value!r}" for name, value in event.args.items())
             self.console.print(f"→ {event.tool} {args}", style="bold cyan", markup=False, highlight=False)
@@ -128,6 +130,11 @@ class Printer:
         elif isinstance(event, ToolFailed | Failed):
             self.failed = True
             self.console.print(event.message, style="red", markup=False, highlight=False)
+
+    def _end_text(self) -> None:
+        if self._in_text:
+            self.console.print()
+        self._in_text = False
 
 
 def _decided(console: Console, asked: ApprovalNeeded, yes: bool) -> list[bool]:

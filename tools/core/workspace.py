@@ -61,7 +61,10 @@ class Workspace:
         name = self.encoder_choice(model).name
         with self._shelf.lock:
             if name not in self._shelf.encoders:
-                self.watch.tell(f"loading {name}", 0)
+                self.watch.tell(
+                    f"loading {name} (a hub model is downloaded the first time)" if "/" in name else f"loading {name}",
+                    0,
+                )
                 self._shelf.encoders[name] = Encoder.load(name, self.settings, self.library)
             return self._shelf.encoders[name]
 

@@ -14,7 +14,8 @@ from PIL import Image
 from tools.core.errors import DataError
 from tools.core.starter import STARTER_CLIP
 from tools.recipes import starter_clip
-from tools.recipes.starter_clip import Config, augment, evaluate, learning_rate_at, side_at, train
+from tools.recipes.starter_clip import Config, evaluate, learning_rate_at, side_at, train
+from tools.recipes.starter_pictures import augment
 from tools.recipes.starter_terms import parse_groups, terms_of
 
 SAMPLE = Path(__file__).parents[2] / "data" / "tiny_imagenet_400.parquet"
