@@ -12,12 +12,17 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware, ToolCallLimitMiddleware
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    ToolCallLimitMiddleware,
+    hook_config,
+)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -37,8 +42,8 @@ from agent.events import (
     ToolStarted,
 )
 from agent.models import build_chat_model, explain_model_error
-from agent.planner_model import REJECTED, files_of
-from agent.results import from_plain
+from agent.planner_model import files_of, person_says, said_in
+from agent.results import REJECTED, from_plain, is_rejected
 from agent.toolbox import build_toolbox
 from tools import NEED_APPROVAL
 from tools.core.workspace import Workspace
@@ -81,7 +86,7 @@ class Agent:
         if len(text) > MAX_TEXT:
             yield Failed(f"The message has {len(text)} characters; use at most {MAX_TEXT}, or put the text in a file")
             return
-        message = HumanMessage(text.strip(), additional_kwargs={"files": list(files)})
+        message = person_says(text.strip(), files)
         with self._turn(thread) as free:
             if not free:
                 yield Failed("This conversation is still busy with the message before; wait for it, or press Stop")
@@ -89,11 +94,12 @@ class Agent:
             self._settle(thread)
             yield from self._stream({"messages": [message]}, thread, stop or threading.Event())
 
-    def decide(self, approved: Sequence[bool], thread: str, stop: threading.Event | None = None) -> Iterator[Event]:
-        """Answer the open approval, one decision for each waiting call, and go on.
+    def decide(self, approved: Mapping[str, bool], thread: str, stop: threading.Event | None = None) -> Iterator[Event]:
+        """Answer the open approval and go on.
 
         Args:
-            approved: Whether each call may run, in the order of `ApprovalNeeded.calls`.
+            approved: Whether each call may run, by the ids in `ApprovalNeeded.calls`: a decision about other calls than
+                those that wait now is refused.
             thread: Which conversation.
             stop: Set it to end the turn.
         """
@@ -102,10 +108,12 @@ class Agent:
             if not free or waiting is None:
                 yield Failed("Nothing is waiting for a decision any more")
                 return
-            if len(approved) != len(waiting.calls):
-                yield Failed(f"{len(waiting.calls)} calls wait for a decision, got {len(approved)}")
+            if set(approved) != {call.id for call in waiting.calls}:
+                yield Failed("This question is no longer open: another one has been asked since; answer that one")
                 return
-            yield from self._stream(_decisions(approved), thread, stop or threading.Event(), waiting)
+            yield from self._stream(
+                _decisions([approved[call.id] for call in waiting.calls]), thread, stop or threading.Event(), waiting
+            )
 
     def waiting(self, thread: str) -> ApprovalNeeded | None:
         """Return the approval that a conversation waits for, also after a restart; None when there is none."""
@@ -119,7 +127,7 @@ class Agent:
         calls: dict[str, dict[str, Any]] = {}
         for message in messages:
             if isinstance(message, HumanMessage):
-                events.append(Said(str(message.text), files_of(message)))
+                events.append(Said(said_in(message), files_of(message)))
             elif isinstance(message, AIMessage):
                 calls |= {str(call["id"]): dict(call) for call in message.tool_calls}
                 events += [_started(dict(call), message) for call in message.tool_calls]
@@ -150,7 +158,8 @@ class Agent:
                 HumanInTheLoopMiddleware(
                     {name: {"allowed_decisions": ["approve", "reject"]} for name in sorted(NEED_APPROVAL)}
                 ),
-                ToolCallLimitMiddleware(run_limit=MAX_CALLS, exit_behavior="end"),  # type: ignore[list-item]
+                _StopMiddleware(stop),
+                ToolCallLimitMiddleware(run_limit=MAX_CALLS, exit_behavior="end"),
             ],
         )
 
@@ -178,22 +187,14 @@ class Agent:
     def _settle(self, thread: str) -> None:
         """Answer what an earlier turn left open, so that every tool call in the history has its reply."""
         graph = self._graph(threading.Event())
-        state = graph.get_state(_config(thread))
-        if state.interrupts:
-            waiting = _approval(state)
-            for _ in self._stream(_decisions([False] * len(waiting.calls)), thread, threading.Event(), waiting):
-                pass  # the refusal is already on the screen
-            state = graph.get_state(_config(thread))
-        messages = state.values.get("messages", [])
+        messages = graph.get_state(_config(thread)).values.get("messages", [])
         answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
         open_calls = [
             call for m in messages if isinstance(m, AIMessage) for call in m.tool_calls if call["id"] not in answered
         ]
-        if open_calls:  # the process died, or was stopped hard, while a tool ran
+        if open_calls:  # it waits for an approval, or the process died while a tool ran
             replies = [
-                ToolMessage(
-                    "It was interrupted; ask again to go on", tool_call_id=call["id"], name=call["name"], status="error"
-                )
+                ToolMessage(_left_open(call["name"]), tool_call_id=call["id"], name=call["name"], status="error")
                 for call in open_calls
             ]
             graph.update_state(_config(thread), {"messages": replies}, as_node="tools")
@@ -207,22 +208,26 @@ class Agent:
         asked = False
         graph = self._graph(stop)
         try:
-            for mode, chunk in graph.stream(given, _config(thread), stream_mode=["updates", "messages", "custom"]):
-                if mode == "messages":
-                    if isinstance(chunk[0], AIMessage) and chunk[0].text:
-                        yield TextDelta(str(chunk[0].text))
-                elif mode == "custom":
-                    yield ToolProgress(running, **chunk)
-                else:
-                    for event in _of_update(chunk, started):
-                        running = event.id if isinstance(event, ToolStarted) else running
-                        yield event
-                asked = asked or (mode == "updates" and "__interrupt__" in chunk)
-                # A tool that runs is waited for: it stops at its next step, and its answer belongs into the history.
-                if stop.is_set() and (mode == "messages" or (mode == "updates" and "tools" in chunk)):
-                    yield Failed("Stopped.")
-                    return
-            if asked:
+            stream = graph.stream(given, _config(thread), stream_mode=["updates", "messages", "custom"])
+            with contextlib.closing(stream):
+                for mode, chunk in stream:
+                    if mode == "messages":
+                        if isinstance(chunk[0], AIMessage) and chunk[0].text:
+                            yield TextDelta(str(chunk[0].text))
+                    elif mode == "custom":
+                        yield ToolProgress(running, **chunk)
+                    else:
+                        asked = asked or "__interrupt__" in chunk
+                        for event in _of_update(chunk, started):
+                            running = event.id if isinstance(event, ToolStarted) else running
+                            yield event
+                    # A tool that runs is waited for: it stops at its next step, its answer is kept, and the middleware
+                    # ends the turn. Only a text that is being written is cut off.
+                    if stop.is_set() and mode == "messages" and isinstance(chunk[0], AIMessage):
+                        break
+            if stop.is_set():
+                yield Failed("Stopped.")
+            elif asked:
                 yield _approval(graph.get_state(_config(thread)))
         except GraphRecursionError:
             yield Failed(f"I stopped after {MAX_STEPS} steps without finishing; say it in smaller steps")
@@ -232,6 +237,39 @@ class Agent:
         except GeneratorExit:
             stop.set()  # nobody listens any more: end the tool that may still run
             raise
+        finally:
+            self._forget_old_states(thread)
+
+    def _forget_old_states(self, thread: str) -> None:
+        """Keep only the newest state of a conversation: each holds the whole history, so all grow as its square."""
+        saver = self._open_saver()
+        with saver.lock:
+            for table in ("checkpoints", "writes"):
+                saver.conn.execute(
+                    f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < "
+                    "(SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?)",
+                    (thread, thread),
+                )
+            saver.conn.commit()
+
+
+class _StopMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Ends a turn that was stopped before the model is asked again."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__()
+        self._stop = stop
+
+    @hook_config(can_jump_to=["end"])
+    def before_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        return {"jump_to": "end"} if self._stop.is_set() else None
+
+
+def _left_open(tool: str) -> str:
+    """Return the answer to a call that nothing will answer any more."""
+    if tool in NEED_APPROVAL:
+        return f"User rejected the tool call for `{tool}` with reason: {REJECTED}"
+    return "It was interrupted; ask again to go on"
 
 
 def _of_update(chunk: dict[str, Any], started: dict[str, float]) -> Iterator[Event]:
@@ -265,7 +303,7 @@ def _started(call: dict[str, Any], message: AIMessage) -> ToolStarted:
 
 def _finished(message: ToolMessage, seconds: float) -> ToolFinished | ToolFailed:
     tool = message.name or "tool"
-    if REJECTED in str(message.content):
+    if is_rejected(message):
         return ToolFailed(message.tool_call_id, tool, REJECTED, seconds)
     result = from_plain(message.artifact) if message.status != "error" else None
     if result is None:

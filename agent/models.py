@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from tools.core.errors import PairwrightError
 from tools.core.library import Library
 from tools.core.settings import Settings
 
@@ -36,13 +38,15 @@ def build_chat_model(settings: Settings, library: Library) -> BaseChatModel:
 def describe_chat_model(settings: Settings) -> str:
     """Say in a line of Markdown which chat model is in use and how to switch."""
     if settings.chat_model == "planner":
-        return "**planner**, no language model (PAIRWRIGHT_MODEL=openai:MODEL switches)"
-    return f"**{settings.chat_model}** at {settings.openai_base_url or 'api.openai.com'}"
+        return "**planner**, no language model (OPENAI_API_KEY and PAIRWRIGHT_MODEL=openai:MODEL add one)"
+    return f"**{settings.chat_model}** at {_endpoint(settings)}"
 
 
 def explain_model_error(error: Exception, settings: Settings) -> str:
     """Turn what went wrong with the endpoint into a message with a way on."""
-    where = settings.openai_base_url or "api.openai.com"
+    if isinstance(error, PairwrightError):
+        return str(error)
+    where = _endpoint(settings)
     known = {
         "APIConnectionError": f"the endpoint {where} cannot be reached",
         "APITimeoutError": f"the endpoint {where} did not answer within {REQUEST_SECONDS:.0f} seconds",
@@ -56,3 +60,9 @@ def explain_model_error(error: Exception, settings: Settings) -> str:
         (known[kind] for kind in kinds if kind in known), f"the chat model failed ({type(error).__name__}: {error})"
     )
     return f"I could not go on: {what}. Try again, or set PAIRWRIGHT_MODEL=planner to work without a language model."
+
+
+def _endpoint(settings: Settings) -> str:
+    """Return the endpoint's host, without a password that its address may hold."""
+    address = urlsplit(settings.openai_base_url or "https://api.openai.com")
+    return f"{address.hostname}:{address.port}" if address.port else str(address.hostname)

@@ -20,13 +20,12 @@ from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field
 
 from agent.planner import Plan, Planner
-from agent.results import from_plain
+from agent.results import from_plain, is_rejected
 from tools import TOOLS
 from tools.core.library import Kind, Library
 from tools.search_images import SearchResult
 
 RESULT_NUMBER = re.compile(r"result (\d+)")
-REJECTED = "You said no; nothing was done."  # what a refused call is answered with
 REMEMBERED = 20  # earlier commands that "it" and "again" may refer to
 
 
@@ -88,24 +87,25 @@ class PlannerModel(BaseChatModel):
         if not since:
             return self._first_reply(messages[: last + 1])
         done = [m for m in since if isinstance(m, ToolMessage)]
-        if REJECTED in str(done[-1].content):
+        if is_rejected(done[-1]):
             return AIMessage("All right, I left it as it is.")
         if done[-1].status == "error":
             return AIMessage(f"That did not work: {done[-1].content}")
-        waiting = next(m for m in since if isinstance(m, AIMessage)).additional_kwargs.get("plan", [])
-        if len(done) < len(waiting):
-            return _call(waiting[len(done)], messages)
-        return AIMessage(_summary(done[-1]))
+        planned = next(m for m in since if isinstance(m, AIMessage)).additional_kwargs
+        if len(done) < len(planned.get("plan", [])):
+            return _call(planned["plan"][len(done)], messages)
+        # What could not be planned of the message, or a question about it, comes after what was done.
+        return AIMessage("\n\n".join(filter(None, [_summary(done[-1]), planned.get("say")])))
 
     def _first_reply(self, messages: list[BaseMessage]) -> AIMessage:
         people = [m for m in messages if isinstance(m, HumanMessage)]
-        history = [str(m.text) for m in people[:-1]][-REMEMBERED:]
-        plan = plan_for(self.planner, self.library, str(people[-1].text), history, files_of(people[-1]))
+        history = [said_in(message) for message in people[:-1]][-REMEMBERED:]
+        plan = plan_for(self.planner, self.library, said_in(people[-1]), history, files_of(people[-1]))
         if not plan.calls:
             return AIMessage(plan.say)
         calls = [{"tool": call.tool, "args": call.args, "why": call.why} for call in plan.calls]
         first = _call(calls[0], messages)
-        first.additional_kwargs["plan"] = calls
+        first.additional_kwargs |= {"plan": calls, "say": plan.say}
         return first
 
 
@@ -117,28 +117,41 @@ def plan_for(
     return planner.plan(text, history, files, names)
 
 
+def person_says(text: str, files: Sequence[str]) -> HumanMessage:
+    """Return the person's message; a language model reads of the uploaded files in its text."""
+    uploaded = f"\n\n(Uploaded pictures: {', '.join(files)})" if files else ""
+    return HumanMessage(text + uploaded, additional_kwargs={"said": text, "files": list(files)})
+
+
+def said_in(message: BaseMessage) -> str:
+    """Return what the person typed."""
+    return str(message.additional_kwargs.get("said", message.text))
+
+
 def files_of(message: BaseMessage) -> tuple[str, ...]:
     """Return the files uploaded with a message."""
     return tuple(message.additional_kwargs.get("files", ()))
 
 
 def _call(planned: dict[str, Any], messages: list[BaseMessage]) -> AIMessage:
-    args = {name: _resolved(value, messages) for name, value in planned["args"].items()}
+    args = _resolved(planned["args"], messages)
     call = {"name": planned["tool"], "args": args, "id": f"call_{uuid.uuid4().hex}", "type": "tool_call"}
     return AIMessage("", tool_calls=[call], additional_kwargs={"why": planned["why"]})
 
 
-def _resolved(value: Any, messages: list[BaseMessage]) -> Any:
-    """Turn "result 2" into the id of the second picture shown last."""
-    match = RESULT_NUMBER.fullmatch(value) if isinstance(value, str) else None
+def _resolved(args: dict[str, Any], messages: list[BaseMessage]) -> dict[str, Any]:
+    """Turn an image "result 2" into the id of the second picture shown last, in the collection it was found in."""
+    match = RESULT_NUMBER.fullmatch(str(args.get("image", "")))
     if not match:
-        return value
+        return args
     for message in reversed(messages):
         result = from_plain(message.artifact) if isinstance(message, ToolMessage) else None
         if isinstance(result, SearchResult):
             number = int(match[1])
-            return result.hits[number - 1].id if 0 < number <= len(result.hits) else value
-    return value
+            if not 0 < number <= len(result.hits):
+                return args | {"image": f"result {number} (only {len(result.hits)} pictures were shown)"}
+            return {"collection": result.collection, **args, "image": result.hits[number - 1].id}
+    return args
 
 
 def _summary(done: ToolMessage) -> str:

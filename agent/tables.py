@@ -13,6 +13,11 @@ from tools.search_images import SearchResult
 from tools.show_dataset import DatasetView
 
 
+def printable(text: str) -> str:
+    """Replace control characters, which could steer the terminal, in text that comes from data."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
 @functools.singledispatch
 def table_of(result: Any) -> Table | None:
     """Return a table that shows a result, or None when its text says it all. Cells are text, never markup."""
@@ -22,9 +27,11 @@ def table_of(result: Any) -> Table | None:
 @table_of.register
 def _(result: SearchResult) -> Table:
     title = f"{result.query} in {result.collection} ({result.searched} pictures, {result.seconds * 1000:.0f} ms)"
-    table = Table("", "title", "score", "file", title=Text(title))
+    table = Table("", "title", "score", "file", title=Text(printable(title)))
     for hit in result.hits:
-        table.add_row(str(hit.rank), Text(hit.title), f"{hit.score:.3f}", Text(hit.file, overflow="fold"))
+        table.add_row(
+            str(hit.rank), Text(printable(hit.title)), f"{hit.score:.3f}", Text(printable(hit.file), overflow="fold")
+        )
     return table
 
 
@@ -34,7 +41,7 @@ def _(result: DatasetView) -> Table:
         "", "title", "file", title=Text(f"{result.dataset}, {result.split} ({result.splits[result.split]} rows)")
     )
     for number, row in enumerate(result.rows, 1):
-        table.add_row(str(number), Text(row.title), Text(row.fields.get("file", "")))
+        table.add_row(str(number), Text(printable(row.title)), Text(printable(row.fields.get("file", ""))))
     return table
 
 
@@ -45,5 +52,5 @@ def _(result: Listing) -> Table | None:
     table = Table("kind", "name", "holds", "from", "changed (UTC)", title="Library")
     for entry in result.entries:
         holds = ", ".join(f"{number} {what}" for what, number in entry.counts.items())
-        table.add_row(entry.kind, entry.name, holds, Text(entry.source), entry.updated[:16])
+        table.add_row(entry.kind, entry.name, holds, Text(printable(entry.source)), entry.updated[:16])
     return table

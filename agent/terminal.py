@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import threading
 import uuid
@@ -30,7 +31,7 @@ from agent.events import (
     ToolProgress,
     ToolStarted,
 )
-from agent.tables import table_of
+from agent.tables import printable, table_of
 from tools.core.errors import DataError, PairwrightError
 from tools.core.settings import Settings, quieten_libraries
 from tools.core.workspace import Workspace
@@ -75,17 +76,29 @@ def run(arguments: list[str]) -> int:
     thread = f"terminal-{given.thread or uuid.uuid4().hex}"
     printer = Printer(console)
     stop = threading.Event()
+    _stop_on_interrupt(stop)
     try:
         events = agent.run(" ".join(given.command), thread, [str(file.absolute()) for file in given.file], stop)
         while (asked := printer.follow(events)) is not None:
             events = agent.decide(_decided(console, asked, given.yes), thread, stop)
-    except KeyboardInterrupt:
-        stop.set()
-        raise
     finally:
         if not given.thread:
             agent.forget(thread)
+    if stop.is_set():
+        return 130  # as a shell says of what Ctrl-C ended
     return 1 if printer.failed else 0
+
+
+def _stop_on_interrupt(stop: threading.Event) -> None:
+    """Let the first Ctrl-C end the running tool at its next step, the second one everything."""
+
+    def interrupted(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)
 
 
 class Printer:
@@ -96,6 +109,8 @@ class Printer:
         self.console = console
         self.failed = False
         self._in_text = False
+        self._waiting = ""  # text that is not printed yet
+        self._shown = ""  # the result printed last
 
     def follow(self, events: Iterable[Event]) -> ApprovalNeeded | None:
         """Print a turn to its end; return what it waits for, or None."""
@@ -117,39 +132,42 @@ class Printer:
     def print(self, event: Event) -> None:
         """Print one event."""
         if isinstance(event, TextDelta):
-            self.console.print(event.text, end="", markup=False, highlight=False)
-            self._in_text = True
+            self._waiting += printable(event.text)
+            if not self._shown.startswith(self._waiting):  # else it may only repeat the result just printed
+                self.console.print(self._waiting, end="", markup=False, highlight=False)
+                self._waiting, self._shown, self._in_text = "", "", True
             return
         self._end_text()
         if isinstance(event, ToolStarted):
             args = " ".join(f"{name}={value!r}" for name, value in event.args.items())
             self.console.print(f"→ {event.tool} {args}", style="bold cyan", markup=False, highlight=False)
         elif isinstance(event, ToolFinished):
-            table = table_of(event.result)
-            self.console.print(table if table is not None else str(event.result), markup=False)
+            shown = table_of(event.result) or printable(str(event.result))
+            self.console.print(shown, markup=False)
+            self._shown = shown if isinstance(shown, str) else ""
         elif isinstance(event, ToolFailed | Failed):
             self.failed = True
-            self.console.print(event.message, style="red", markup=False, highlight=False)
+            self.console.print(printable(event.message), style="red", markup=False, highlight=False)
 
     def _end_text(self) -> None:
         if self._in_text:
             self.console.print()
-        self._in_text = False
+        self._waiting, self._in_text = "", False
 
 
-def _decided(console: Console, asked: ApprovalNeeded, yes: bool) -> list[bool]:
+def _decided(console: Console, asked: ApprovalNeeded, yes: bool) -> dict[str, bool]:
     """Ask the person about every call that waits; without a person to ask the answer is no."""
-    decisions = []
+    decisions = {}
     for call in asked.calls:
         args = " ".join(f"{name}={value!r}" for name, value in call.args.items())
         if yes:
-            decisions.append(True)
+            decisions[call.id] = True
         elif not sys.stdin.isatty():
             console.print(f"{call.tool} {args} needs your approval: say --yes", style="red", markup=False)
-            decisions.append(False)
+            decisions[call.id] = False
         else:
             console.print(f"{call.tool} {args}", markup=False)
-            decisions.append(Confirm.ask("This cannot be undone. Go ahead?", console=console, default=False))
+            decisions[call.id] = Confirm.ask("This cannot be undone. Go ahead?", console=console, default=False)
     return decisions
 
 

@@ -48,7 +48,7 @@ class Transcript:
         if isinstance(event, TextDelta):
             if self._text is None:
                 self._text = self._say("")
-            self._text.content = str(self._text.content) + event.text
+            self._text.content = str(self._text.content) + no_links(event.text)
             return
         self._text = None
         if isinstance(event, Said):
@@ -67,7 +67,7 @@ class Transcript:
         elif isinstance(event, ApprovalNeeded):
             self._ask(event)
         elif isinstance(event, Failed):
-            self._say(f"⚠️ {event.message}")
+            self._say(f"⚠️ {no_links(event.message)}")
 
     def _finish(self, event: ToolFinished | ToolFailed) -> None:
         step = self._steps.get(event.id)
@@ -88,10 +88,14 @@ class Transcript:
                 self._say(content)
 
     def _ask(self, event: ApprovalNeeded) -> None:
+        ids = " ".join(call.id for call in event.calls)  # a click answers this question, not a later one
         calls = "\n".join(f"- **{call.tool}** {inline(call.args)}" for call in event.calls)
         self._say(
             f"Shall I go ahead? This cannot be undone.\n{calls}",
-            options=[{"value": APPROVE, "label": "Yes, do it"}, {"value": REJECT, "label": "No, leave it"}],
+            options=[
+                {"value": f"{APPROVE} {ids}", "label": "Yes, do it"},
+                {"value": f"{REJECT} {ids}", "label": "No, leave it"},
+            ],
         )
 
     def close_question(self, answer: str) -> None:
@@ -108,10 +112,15 @@ class Transcript:
         return message
 
 
+def no_links(text: str) -> str:
+    """Keep Markdown's links, pictures and HTML in a reply from acting: titles and file names may be in it."""
+    return text.replace("[", "\\[").replace("<", "&lt;")
+
+
 def step_title(event: ToolStarted) -> str:
     """Name the tool and its first argument, short enough for one line."""
-    first = next((str(value) for value in event.args.values()), "")
-    return f"{event.tool.replace('_', ' ')}{': ' + first[:60] if first else ''}"
+    first = next((" ".join(str(value).split()) for value in event.args.values()), "")
+    return no_links(f"{event.tool.replace('_', ' ')}{': ' + first[:60] if first else ''}")
 
 
 def arguments(args: dict[str, Any]) -> str:

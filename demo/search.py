@@ -12,16 +12,16 @@ from tools.core.errors import PairwrightError
 from tools.core.workspace import Workspace
 from tools.search_images import SearchResult
 
-Found = tuple[gr.Gallery, str, list[str]]  # the pictures, what is said of them, their ids
+Ids = tuple[str | None, list[str], str | None]  # where the pictures were found, their ids, the id of the chosen one
+Found = tuple[gr.Gallery, str, Ids]  # the pictures, what is said of them
 
 
 def build_search(workspace: Workspace, page: gr.Blocks) -> None:
     """Lay out the search tab inside `page` and wire it."""
     home = workspace.settings.home
 
-    def collections() -> gr.Dropdown:
-        names = [entry.name for entry in reversed(list_library(workspace, "collections").entries)]
-        return gr.Dropdown(choices=names, value=names[0] if names else None)
+    def names() -> list[str]:
+        return [entry.name for entry in reversed(list_library(workspace, "collections").entries)]
 
     def search(query: str, image: str | None, k: int, collection: str | None) -> Found:
         # With both given the words count: a picture often stays from the search before.
@@ -31,13 +31,15 @@ def build_search(workspace: Workspace, page: gr.Blocks) -> None:
             raise gr.Error(str(error), print_exception=False) from error
         return _shown(found, home)
 
-    def more(ids: list[str], k: int, collection: str | None, chosen: gr.SelectData) -> tuple[str, str | None]:
-        return "", ids[int(chosen.index)] if int(chosen.index) < len(ids) else None
+    def choose(found: Ids, chosen: gr.SelectData) -> Ids:
+        collection, ids, _ = found
+        return collection, ids, ids[int(chosen.index)] if int(chosen.index) < len(ids) else None
 
-    def more_like(chosen: str | None, k: int, collection: str | None) -> Found:
+    def more_like(found: Ids, k: int) -> tuple[str, gr.Gallery, str, Ids]:
+        collection, _, chosen = found
         if not chosen:
             raise gr.Error("Click a picture first", print_exception=False)
-        return search("", chosen, k, collection)
+        return "", *search("", chosen, k, collection)
 
     # layout
     with gr.Row(equal_height=True):
@@ -60,11 +62,20 @@ def build_search(workspace: Workspace, page: gr.Blocks) -> None:
                 buttons=["download", "fullscreen"],
                 elem_id="found",
             )
-    ids, chosen = gr.State([]), gr.State(None)
+    ids = gr.State((None, [], None))
 
     # wiring
     found = [gallery, said, ids]
-    page.load(collections, None, collection, show_progress="hidden", api_visibility="private")
+    page.load(
+        lambda: gr.Dropdown(choices=names(), value=next(iter(names()), None)),
+        None,
+        collection,
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    collection.focus(
+        lambda: gr.Dropdown(choices=names()), None, collection, show_progress="hidden", api_visibility="private"
+    )
     query.submit(search, [query, image, k, collection], found, api_visibility="private")
     image.upload(
         lambda image, k, collection: search("", image, k, collection),
@@ -72,9 +83,8 @@ def build_search(workspace: Workspace, page: gr.Blocks) -> None:
         found,
         api_visibility="private",
     )
-    gallery.select(more, [ids, k, collection], [query, chosen], show_progress="hidden", api_visibility="private")
-    like.click(more_like, [chosen, k, collection], found, api_visibility="private")
-    collection.focus(collections, None, collection, show_progress="hidden", api_visibility="private")
+    gallery.select(choose, ids, ids, show_progress="hidden", api_visibility="private")
+    like.click(more_like, [ids, k], [query, *found], api_visibility="private")
 
 
 def _shown(found: SearchResult, home: Path) -> Found:
@@ -83,4 +93,8 @@ def _shown(found: SearchResult, home: Path) -> Found:
         f"{found.seconds * 1000:.0f} ms. {found.how[:1].upper()}{found.how[1:]}."
     )
     # Nothing selected: a gallery that was enlarged goes back to the grid.
-    return gr.Gallery(gallery_items(found.hits, home), selected_index=None), said, [hit.id for hit in found.hits]
+    return (
+        gr.Gallery(gallery_items(found.hits, home), selected_index=None),
+        said,
+        (found.collection, [hit.id for hit in found.hits], None),
+    )

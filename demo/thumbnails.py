@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -37,17 +38,23 @@ def shown(file: Path, home: Path) -> str:
     small = file.suffix.lower() in SHOWN_AS_IS and status.st_size <= MAX_BYTES
     key = hashlib.sha256(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode()).hexdigest()[:24]
     copy = cache_folder(home) / key / (file.name if small else f"{file.stem}.jpg")
-    if not copy.exists():
-        try:
-            picture = None if small else open_picture(file, side=SIDE)
-        except DataError:
-            return str(_frame(f"{file.name}\ncannot be read", home))
-        with replacing(copy, durable=False) as aside:
-            if picture is None:
-                shutil.copyfile(file, aside)
-            else:
-                picture.save(aside, "JPEG", quality=88)
+    try:
+        if not copy.exists():
+            with replacing(copy, durable=False) as aside:
+                if small:
+                    shutil.copyfile(file, aside)
+                else:
+                    open_picture(file, side=SIDE).save(aside, "JPEG", quality=88)
+    except (DataError, OSError):
+        return str(_frame(f"{file.name}\ncannot be read", home))
     return str(copy)
+
+
+def prune(home: Path) -> None:
+    """Remove copies that have not been made anew for a week; what is still shown is made again."""
+    for copy in cache_folder(home).glob("*"):
+        if time.time() - copy.stat().st_mtime > 7 * 86_400:
+            shutil.rmtree(copy) if copy.is_dir() else copy.unlink()
 
 
 def _frame(text: str, home: Path) -> Path:

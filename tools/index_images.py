@@ -14,7 +14,7 @@ from tools.core.errors import DataError, NotInLibraryError, StoreError
 from tools.core.files import replacing
 from tools.core.library import Card, Kind, check_name, new_card, write_card
 from tools.core.pictures import suffix_of
-from tools.core.sources import PictureItem, open_source
+from tools.core.sources import PictureItem, PictureSource, open_source
 from tools.core.store import Metadata, VectorCollection
 from tools.core.workspace import Workspace
 
@@ -31,6 +31,7 @@ class IndexReport:
     added: int
     already_there: int  # same file or same content as in the collection
     duplicates: int  # same content twice in this source
+    removed: int  # pictures of this source that were changed or deleted since
     unreadable: tuple[Unreadable, ...]
     total: int  # pictures in the collection now
     seconds: float
@@ -39,8 +40,8 @@ class IndexReport:
         """Say it in a few lines."""
         lines = [
             f"Indexed {self.source} into the collection {self.collection!r} with {self.encoder}: {self.added} added, "
-            f"{self.already_there} already there, {self.duplicates} duplicates, {len(self.unreadable)} unreadable; "
-            f"{self.total} pictures now ({self.seconds:.1f} s)."
+            f"{self.already_there} already there, {self.duplicates} duplicates, {self.removed} removed, "
+            f"{len(self.unreadable)} unreadable; {self.total} pictures now ({self.seconds:.1f} s)."
         ]
         lines += [f"- left out {item.key}: {item.reason}" for item in self.unreadable[:10]]
         if len(self.unreadable) > 10:
@@ -72,22 +73,21 @@ def index_images(
     card, encoder = _prepare(workspace, check_name(collection), model, pictures.about)
     vectors = workspace.collection(card)
     run = _Run(workspace, card, vectors, pictures.count)
-    try:
-        with vectors.writing():
-            run.go(encoder, pictures.items())
-    except BaseException:
-        if run.added:  # the card says what the collection holds, whatever ended the run
-            _note_counts(workspace, card, vectors, pictures.parents)
-        raise
-    if run.unreadable and vectors.count() == 0:
-        if not card.counts:  # made by this run: an empty collection would only be in the way
-            workspace.forget_collection(card.name)
-            workspace.library.delete(card)
+    with vectors.writing():
+        try:
+            run.go(encoder, pictures)
+        finally:  # whatever ended the run: the card says what the collection holds, and an empty one is not left behind
+            total = vectors.count()
+            if total == 0 and not card.counts:
+                workspace.forget_collection(card.name)
+                workspace.library.delete(card)
+            else:
+                _note_counts(workspace, card, total, pictures.parents)
+    if total == 0 and run.unreadable:
         raise DataError(
             f"None of the {pictures.count} pictures of {pictures.about} can be read, for example "
             f"{run.unreadable[0].key}: {run.unreadable[0].reason}"
         )
-    _note_counts(workspace, card, vectors, pictures.parents)
     return IndexReport(
         collection=collection,
         source=pictures.about,
@@ -95,8 +95,9 @@ def index_images(
         added=run.added,
         already_there=run.already_there,
         duplicates=run.duplicates,
+        removed=run.removed,
         unreadable=tuple(run.unreadable),
-        total=vectors.count(),
+        total=total,
         seconds=round(time.monotonic() - began, 2),
     )
 
@@ -141,10 +142,10 @@ def collection_encoder(workspace: Workspace, card: Card) -> Encoder:
     return encoder
 
 
-def _note_counts(workspace: Workspace, card: Card, vectors: VectorCollection, parents: tuple[str, ...]) -> None:
+def _note_counts(workspace: Workspace, card: Card, total: int, parents: tuple[str, ...]) -> None:
     latest = workspace.library.find(card.reference)
     merged = tuple(dict.fromkeys([*latest.parents, *parents]))
-    workspace.library.update(latest, counts={"pictures": vectors.count()}, parents=merged)
+    workspace.library.update(latest, counts={"pictures": total}, parents=merged)
 
 
 class _Run:
@@ -153,14 +154,16 @@ class _Run:
     def __init__(self, workspace: Workspace, card: Card, vectors: VectorCollection, count: int) -> None:
         self.workspace, self.card, self.vectors, self.count = workspace, card, vectors, count
         self.folder = workspace.library.folder(card.kind, card.name)
-        self.added = self.already_there = self.duplicates = 0
+        self.added = self.already_there = self.duplicates = self.removed = 0
         self.unreadable: list[Unreadable] = []
         self.new: dict[str, tuple[PictureItem, bytes]] = {}  # id → what is being embedded
-        self.moved: dict[str, PictureItem] = {}  # id → where a known picture lies now
+        self.seen: dict[str, str] = {}  # file → id of its content now
+        self.others: dict[str, PictureItem] = {}  # id → another file with a known picture's content
 
-    def go(self, encoder: Encoder, items: Iterator[PictureItem]) -> None:
-        """Embed and store what is not there yet, batch by batch."""
-        for batch in encoder.stream_pictures(self._unknown(items), BATCH):
+    def go(self, encoder: Encoder, pictures: PictureSource) -> None:
+        """Embed and store what is not there yet, batch by batch; then remove what is no longer so."""
+        there = self.vectors.metadata()
+        for batch in encoder.stream_pictures(self._unknown(pictures.items(), there), BATCH):
             metadatas = [self._metadata(key) for key in batch.keys]
             if batch.keys:
                 self.vectors.upsert(batch.keys, batch.embeddings, metadatas)
@@ -168,26 +171,47 @@ class _Run:
             for item in batch.unreadable:
                 self.unreadable.append(Unreadable(self.new.pop(item.key)[0].key, item.reason))
             self._tell()
-        if self.moved:
-            places: list[Metadata] = [
-                {"file": str(item.file), "stamp": item.stamp, "key": item.key} for item in self.moved.values()
-            ]
-            self.vectors.update_metadata(list(self.moved), places)
+        self._settle(there, pictures.folder)
         self._tell()
+
+    def _settle(self, there: dict[str, Metadata], folder: Path | None) -> None:
+        """Note where known pictures lie now, and remove those of the indexed folder that are gone or changed."""
+        moved = {key: item for key, item in self.others.items() if self._is_outdated(key, there[key])}
+        places: list[Metadata] = [
+            {"file": str(item.file), "stamp": item.stamp, "key": item.key} for item in moved.values()
+        ]
+        if moved:
+            self.vectors.update_metadata(list(moved), places)
+        gone = [
+            key
+            for key, known in there.items()
+            if folder and Path(str(known["file"])).is_relative_to(folder) and self._is_outdated(key, known)
+        ]
+        removed = [key for key in gone if key not in moved]
+        if removed:
+            self.vectors.delete(removed)
+        self.removed = len(removed)
+
+    def _is_outdated(self, key: str, known: Metadata) -> bool:
+        """Tell whether a picture's file is gone or has other content now; one that cannot be read just now is not."""
+        now = self.seen.get(str(known["file"]))
+        return now != key if now else not Path(str(known["file"])).exists()
 
     def _tell(self) -> None:
         seen = self.added + self.already_there + self.duplicates + len(self.unreadable)
         self.workspace.watch.tell("indexing pictures", min(seen, self.count), self.count)
 
-    def _unknown(self, items: Iterator[PictureItem]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    def _unknown(
+        self, items: Iterator[PictureItem], there: dict[str, Metadata]
+    ) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """Yield what is not in the collection, by the hash of its bytes."""
-        there = self.vectors.metadata()
-        stamps = {(m.get("file"), m["stamp"]) for m in there.values() if m.get("stamp")}
+        stamps = {(m.get("file"), m["stamp"]): key for key, m in there.items() if m.get("stamp")}
         started: set[str] = set()
         for item in items:
             self.workspace.watch.check()
             if item.file and item.stamp and (str(item.file), item.stamp) in stamps:
                 self.already_there += 1
+                self.seen[str(item.file)] = stamps[str(item.file), item.stamp]
                 continue
             try:
                 content = item.read()
@@ -195,10 +219,11 @@ class _Run:
                 self.unreadable.append(Unreadable(item.key, str(error)))
                 continue
             key = hashlib.sha256(content).hexdigest()[:32]
+            self.seen[str(item.file)] = key
             if key in there:
                 self.already_there += 1
-                if item.file and not Path(str(there[key]["file"])).exists():
-                    self.moved[key] = item
+                if item.file and there[key].get("file") != str(item.file):
+                    self.others[key] = item
             elif key in started:
                 self.duplicates += 1
             else:

@@ -46,8 +46,14 @@ class SearchResult:
 
     def __str__(self) -> str:
         """Say it in a few lines; titles are quoted, being data."""
-        lines = [f"{len(self.hits)} of {self.searched} pictures in {self.collection!r} nearest to {self.query}:"]
-        lines += [f"{hit.rank}. {hit.title!r} ({Path(hit.file).name}), score {hit.score:.3f}" for hit in self.hits]
+        lines = [
+            f"{len(self.hits)} of {self.searched} pictures in {self.collection!r} ({self.encoder}) nearest to "
+            f"{self.query}:"
+        ]
+        lines += [
+            f"{hit.rank}. {hit.title!r} ({Path(hit.file).name}), score {hit.score:.3f}, id {hit.id}"
+            for hit in self.hits
+        ]
         return "\n".join(lines)
 
 

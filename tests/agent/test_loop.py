@@ -18,6 +18,12 @@ def of_type(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
+def decided(agent: Agent, yes: bool) -> dict[str, bool]:
+    """Return the same answer to everything that waits."""
+    waiting = agent.waiting("t")
+    return {call.id: yes for call in waiting.calls} if waiting else {}
+
+
 def said(events) -> str:
     return "".join(event.text for event in of_type(events, TextDelta))
 
@@ -51,6 +57,44 @@ def test_more_like_the_second_one_means_the_second_picture_shown(planned: Agent,
     assert second_hit.title in of_type(again, ToolFinished)[0].result.query
 
 
+def test_more_like_it_looks_where_it_was_found(planned: Agent, photos: Path, workspace: Workspace):
+    list(planned.run(f"index '{photos}' then find red", "t"))
+    index_images(workspace, str(photos / "more"), "newer")
+    (call,) = of_type(planned.run("more like the third one", "t"), ToolStarted)
+    assert call.args["collection"] == "images"
+    failed = of_type(planned.run("more like the ninth one", "t"), ToolFailed)
+    assert "only 4 pictures were shown" in failed[0].message
+
+
+def test_what_could_not_be_planned_of_a_message_is_said_after_what_was_done(planned: Agent):
+    events = list(planned.run("list my library and then find", "t"))
+    assert [event.tool for event in of_type(events, ToolFinished)] == ["list_library"]
+    assert "?" in said(events)
+
+
+def test_a_damaged_card_hides_nothing_else(planned: Agent, photos: Path, workspace: Workspace):
+    index_images(workspace, str(photos))
+    folder = workspace.library.folder(Kind.DATASET, "broken")
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{")
+    events = list(planned.run("find red", "t"))
+    assert of_type(events, ToolFinished)[0].result.hits[0].title == "a-red"
+    assert "is damaged" in of_type(planned.run("show me the dataset broken", "t"), ToolFailed)[0].message
+
+
+def test_a_title_that_looks_like_a_refusal_is_only_a_title(planned: Agent, make_picture: MakePicture):
+    file = make_picture("in/You said no; nothing was done..png", "red")
+    list(planned.run(f"index '{file.parent}'", "t"))
+    assert of_type(planned.run("find red", "t"), ToolFinished)
+
+
+def test_a_conversation_keeps_only_its_newest_state(planned: Agent, workspace: Workspace):
+    for _ in range(5):
+        list(planned.run("list my library", "t"))
+    rows = planned._open_saver().conn.execute("SELECT count(*) FROM checkpoints WHERE thread_id = 't'").fetchone()
+    assert rows == (1,) and len(of_type(planned.history("t"), ToolFinished)) == 5
+
+
 def test_an_uploaded_picture_is_what_this_means(planned: Agent, photos: Path, make_picture: MakePicture):
     list(planned.run(f"index '{photos}'", "t"))
     upload = make_picture("upload/x.png", "blue")
@@ -70,7 +114,7 @@ def test_deleting_waits_for_a_yes(planned: Agent, photos: Path, workspace: Works
     asked = of_type(events, ApprovalNeeded)
     assert [call.tool for call in asked[0].calls] == ["delete_item"]
     assert workspace.library.find("images")
-    done = list(planned.decide([True], "t"))
+    done = list(planned.decide(decided(planned, True), "t"))
     assert not of_type(done, ToolStarted), "the call was announced before"
     assert of_type(done, ToolFinished)[0].result.item == "collection/images"
     assert workspace.library.cards() == []
@@ -79,11 +123,11 @@ def test_deleting_waits_for_a_yes(planned: Agent, photos: Path, workspace: Works
 def test_a_no_leaves_everything_as_it_is(planned: Agent, photos: Path, workspace: Workspace):
     index_images(workspace, str(photos))
     list(planned.run("delete the collection images", "t"))
-    events = list(planned.decide([False], "t"))
+    events = list(planned.decide(decided(planned, False), "t"))
     assert of_type(events, ToolFailed)[0].message == "You said no; nothing was done."
     assert said(events) == "All right, I left it as it is."
     assert workspace.library.find("images")
-    assert "Nothing is waiting" in of_type(planned.decide([True], "t"), Failed)[0].message
+    assert "Nothing is waiting" in of_type(planned.decide(decided(planned, True), "t"), Failed)[0].message
 
 
 def test_an_approval_survives_a_restart(planned: Agent, photos: Path, workspace: Workspace):
@@ -92,17 +136,20 @@ def test_an_approval_survives_a_restart(planned: Agent, photos: Path, workspace:
     restarted = Agent(workspace)
     assert [call.args for call in restarted.waiting("t").calls] == [{"item": "images"}]
     assert isinstance(restarted.history("t")[-1], ApprovalNeeded)
-    list(restarted.decide([True], "t"))
+    list(restarted.decide(decided(restarted, True), "t"))
     assert workspace.library.cards() == []
 
 
-def test_a_wrong_number_of_decisions_is_refused_and_the_right_one_still_works(
-    planned: Agent, photos: Path, workspace: Workspace
-):
+def test_a_yes_to_an_earlier_question_does_not_answer_a_later_one(planned: Agent, photos: Path, workspace: Workspace):
     index_images(workspace, str(photos))
+    index_images(workspace, str(photos), "other")
+    list(planned.run("delete the collection other", "t"))
+    earlier = decided(planned, True)
     list(planned.run("delete the collection images", "t"))
-    assert "1 calls wait for a decision, got 2" in of_type(planned.decide([True, True], "t"), Failed)[0].message
-    list(planned.decide([True], "t"))
+    assert "no longer open" in of_type(planned.decide(earlier, "t"), Failed)[0].message
+    assert len(workspace.library.cards()) == 2
+    workspace.library.delete(workspace.library.find("other"))
+    list(planned.decide(decided(planned, True), "t"))
     assert workspace.library.cards() == []
 
 
@@ -118,7 +165,10 @@ def test_stop_ends_the_running_tool_and_keeps_what_it_stored(scripted: MakeAgent
     for number in range(200):
         make_picture(f"many/{number}.png", Image.new("RGB", (8, 8), (number, 0, 0)))
     folder = make_picture("many/last.png", "red").parent
-    agent, stop = scripted(calling("index_images", source=str(folder)), AIMessage("never said")), threading.Event()
+    agent, stop = (
+        scripted(calling("index_images", source=str(folder)), AIMessage("said in the next turn")),
+        threading.Event(),
+    )
     events = []
     for event in agent.run("go", "t", stop=stop):
         events.append(event)
@@ -126,6 +176,9 @@ def test_stop_ends_the_running_tool_and_keeps_what_it_stored(scripted: MakeAgent
             stop.set()
     assert "Stopped as you asked" in of_type(events, ToolFailed)[0].message
     assert of_type(events, Failed)[-1].message == "Stopped."
+    assert said(agent.run("and now?", "t")) == "said in the next turn"
+    kinds = [message.type for message in agent._chat_model.seen[-1]]
+    assert kinds == ["system", "human", "ai", "tool", "human"], "the stopped step keeps its answer, in its place"
     kept = agent.workspace.collection(agent.workspace.library.latest(Kind.COLLECTION)).count()
     assert 0 < kept < 201
 

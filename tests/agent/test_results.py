@@ -8,7 +8,7 @@ from tools.search_images import Hit, SearchResult
 
 def test_results_survive_the_way_through_json():
     found = SearchResult("'red'", "images", "m", (Hit(1, "a", 0.5, "/x.jpg", "x"),), 3, "exact", 0.01)
-    report = IndexReport("images", "here", "m", 1, 2, 3, (Unreadable("k", "why"),), 4, 0.5)
+    report = IndexReport("images", "here", "m", 1, 2, 3, 4, (Unreadable("k", "why"),), 4, 0.5)
     for result in (found, report):
         assert from_plain(json.loads(json.dumps(to_plain(result)))) == result
 

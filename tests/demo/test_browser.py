@@ -50,7 +50,8 @@ class Page:
         """Return the file names of the gallery's pictures, in order."""
         self.tab.wait_for_selector(f"{scope} .grid-wrap img")
         sources = self.tab.eval_on_selector_all(f"{scope} .grid-wrap img", "all => all.map(one => one.src)")
-        assert self.tab.eval_on_selector_all(f"{scope} .grid-wrap img", "all => all.every(one => one.naturalWidth > 0)")
+        loaded = f"[...document.querySelectorAll('{scope} .grid-wrap img')].every(one => one.naturalWidth > 0)"
+        self.tab.wait_for_function(loaded)
         return [re.sub(r".*/", "", source) for source in sources]
 
 

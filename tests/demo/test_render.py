@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import gradio as gr
@@ -15,7 +16,7 @@ from agent.events import (
     ToolStarted,
 )
 from demo.render import APPROVE, Transcript, draw
-from demo.thumbnails import cache_folder, shown
+from demo.thumbnails import cache_folder, prune, shown
 from tests.conftest import MakePicture
 from tools.core.encoders import Unreadable
 from tools.delete_item import Deleted
@@ -66,7 +67,8 @@ def test_an_approval_has_buttons_that_go_when_it_is_decided(home: Path):
     transcript = Transcript(home)
     transcript.add(ApprovalNeeded((Call("1", "delete_item", {"item": "x"}),)))
     (message,) = transcript.messages
-    assert [option["value"] for option in message.options] == ["approve", "reject"] and "delete_item" in message.content
+    assert [option["value"] for option in message.options] == ["approve 1", "reject 1"]
+    assert "delete_item" in message.content
     transcript.close_question(APPROVE)
     assert message.options == [] and "Approved." in message.content
 
@@ -82,9 +84,9 @@ def test_said_and_failed_are_drawn(home: Path, make_picture: MakePicture):
     ("result", "kind"),
     [
         (Listing("all", (Entry("dataset", "d", "2026-01-01T00:00", "here", (), {"rows": 2}),)), gr.Dataframe),
-        (IndexReport("c", "s", "m", 1, 0, 0, (Unreadable("k", "why"),), 1, 0.1), gr.Dataframe),
+        (IndexReport("c", "s", "m", 1, 0, 0, 0, (Unreadable("k", "why"),), 1, 0.1), gr.Dataframe),
         (Listing("all", ()), None),
-        (IndexReport("c", "s", "m", 1, 0, 0, (), 1, 0.1), None),
+        (IndexReport("c", "s", "m", 1, 0, 0, 0, (), 1, 0.1), None),
         (Deleted("dataset/d", 1.0, ()), None),
     ],
 )
@@ -101,3 +103,15 @@ def test_what_is_shown_lies_in_the_cache_under_its_own_name(home: Path, make_pic
     for file in (small, odd, home / "x.jpg", home / "gone.png"):
         assert cache_folder(home) in Path(shown(file, home)).parents
     assert shown(small, home) == shown(small, home)
+
+
+def test_a_reply_that_quotes_a_title_cannot_fetch_or_link(home: Path):
+    (message,) = drawn(home, TextDelta("like ![x](https://evil.example/p.png) <img src=x>"))
+    assert "![" not in message.content and "<" not in message.content
+
+
+def test_old_copies_are_pruned(home: Path, make_picture: MakePicture):
+    old, new = Path(shown(make_picture("in/old.png"), home)), Path(shown(make_picture("in/new.png", "blue"), home))
+    os.utime(old.parent, (0, 0))
+    prune(home)
+    assert not old.exists() and new.exists()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.conftest import MakePicture
 from tests.doubles import ColourModel, noise
 from tools.core.errors import DataError, InputError, ModelError, PairwrightError, StoppedError, StoreError
 from tools.core.library import Kind
@@ -274,12 +275,6 @@ def test_a_copy_elsewhere_is_already_there(workspace: Workspace, photos: Path, t
     assert counts(index_images(workspace, str(tmp_path / "copies"))) == (0, 1, 0, 0, 5)
 
 
-def test_a_file_with_new_content_is_indexed_beside_the_old(workspace: Workspace, photos: Path, make_picture):
-    index_images(workspace, str(photos))
-    make_picture("photos/a-red.png", noise(9))
-    assert counts(index_images(workspace, str(photos))) == (1, 4, 0, 0, 6)
-
-
 def test_a_collection_grows_from_several_sources(workspace: Workspace, photos: Path, make_picture):
     load_dataset(workspace, str(photos / "more"), name="yellows")
     index_images(workspace, str(photos / "a-red.png"))
@@ -397,3 +392,34 @@ def test_pictures_that_were_moved_are_found_at_their_new_place(workspace: Worksp
     moved = photos.rename(photos.with_name("elsewhere"))
     assert index_images(workspace, str(moved)).already_there == 5
     assert all(moved in Path(hit.file).parents for hit in search_images(workspace, "red").hits)
+
+
+def test_a_file_with_other_content_now_loses_its_old_picture(
+    workspace: Workspace, photos: Path, make_picture: MakePicture
+):
+    index_images(workspace, str(photos))
+    make_picture("photos/a-red.png", "white")
+    report = index_images(workspace, str(photos))
+    assert (report.added, report.removed, report.total) == (1, 1, 5)
+    files = [Path(hit.file).name for hit in search_images(workspace, "white").hits]
+    assert files[0] == "a-red.png" and len(set(files)) == len(files)
+
+
+def test_files_that_were_deleted_or_spoilt_leave_the_collection(workspace: Workspace, photos: Path):
+    index_images(workspace, str(photos))
+    (photos / "a-red.png").unlink()
+    (photos / "b-green.png").write_bytes(b"")
+    report = index_images(workspace, str(photos))
+    assert (report.removed, report.total, len(report.unreadable)) == (2, 3, 1)
+    assert not {"a-red", "b-green"} & {hit.title for hit in search_images(workspace, "red").hits}
+
+
+def test_of_two_files_with_the_same_picture_the_other_one_takes_over(
+    workspace: Workspace, photos: Path, make_picture: MakePicture
+):
+    make_picture("photos/z-copy.png", "red")
+    index_images(workspace, str(photos))
+    make_picture("photos/a-red.png", "white")
+    report = index_images(workspace, str(photos))
+    assert (report.added, report.removed, report.total) == (1, 0, 6)
+    assert Path(search_images(workspace, "red", k=1).hits[0].file).name == "z-copy.png"

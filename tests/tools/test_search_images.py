@@ -10,6 +10,7 @@ from PIL import Image
 from tests.conftest import MakePicture, MakeWorkspace
 from tests.doubles import ColourModel, HttpSentinel, noise
 from tools.core.errors import DataError, InputError, NotInLibraryError, StoppedError, StoreError
+from tools.core.library import Kind
 from tools.core.watch import Watch
 from tools.core.workspace import Workspace
 from tools.index_images import index_images
@@ -38,8 +39,8 @@ def test_the_result_says_what_was_searched_and_how(indexed: Workspace):
     assert (found.collection, found.encoder, found.searched) == ("images", "colours", 5)
     assert found.how == "5 vectors are searched exactly"
     assert str(found).splitlines()[:2] == [
-        "2 of 5 pictures in 'images' nearest to 'red':",
-        "1. 'a-red' (a-red.png), score 1.000",
+        "2 of 5 pictures in 'images' (colours) nearest to 'red':",
+        f"1. 'a-red' (a-red.png), score 1.000, id {found.hits[0].id}",
     ]
 
 
@@ -155,13 +156,21 @@ def test_a_dataset_is_no_collection(indexed: Workspace, photos: Path):
             search_images(indexed, "red", collection=name)
 
 
-def test_an_empty_collection_says_what_fills_it(workspace: Workspace, photos: Path):
+def test_an_empty_collection_says_what_fills_it(indexed: Workspace):
+    card = indexed.library.latest(Kind.COLLECTION)
+    vectors = indexed.collection(card)
+    with vectors.writing():
+        vectors.delete(list(vectors.metadata()))
+    with pytest.raises(StoreError, match="'images' is empty; index pictures into it first"):
+        search_images(indexed, "red")
+
+
+def test_a_run_stopped_before_its_first_picture_leaves_no_collection(workspace: Workspace, photos: Path):
     stop = threading.Event()
     stop.set()
     with pytest.raises(StoppedError):
         index_images(workspace.watched(Watch(stop=stop)), str(photos))
-    with pytest.raises(StoreError, match="'images' is empty; index pictures into it first"):
-        search_images(workspace, "red")
+    assert workspace.library.cards() == []
 
 
 def test_a_collection_made_by_other_weights_is_refused(make_workspace: MakeWorkspace, photos: Path):

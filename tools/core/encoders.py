@@ -301,7 +301,10 @@ def _on_best_device(model: SentenceTransformer) -> SentenceTransformer:
 def _in_hub_cache(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, "modules.json"), str)
+    # The weights too: a download that broke off leaves the small files.
+    weights = ("0_CLIPModel/model.safetensors", "0_CLIPModel/pytorch_model.bin", "model.safetensors")
+    there = [isinstance(try_to_load_from_cache(name, file), str) for file in ("modules.json", *weights)]
+    return there[0] and any(there[1:])
 
 
 def _hub_answers(endpoint: str) -> bool:

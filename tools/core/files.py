@@ -55,5 +55,5 @@ def write_json(path: Path, value: Any) -> None:
 def flush(path: Path) -> None:
     """Force a file, or every file of a folder, to disk."""
     for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
-        with file.open("rb") as stream:
+        with file.open("r+b") as stream:  # Windows flushes only what may be written
             os.fsync(stream.fileno())

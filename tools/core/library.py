@@ -15,6 +15,7 @@ import datetime
 import difflib
 import enum
 import json
+import logging
 import re
 import shutil
 import uuid
@@ -26,6 +27,8 @@ from filelock import FileLock, Timeout
 
 from tools.core.errors import DataError, InputError, NotInLibraryError
 from tools.core.files import flush, write_json
+
+log = logging.getLogger(__name__)
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LOCK_SECONDS = 10.0
@@ -119,8 +122,12 @@ class Library:
         found = []
         for one in Kind if kind is None else (kind,):
             for file in (self.root / one.plural).glob("[a-z0-9]*/card.json"):
-                with contextlib.suppress(FileNotFoundError):  # deleted by another process meanwhile
+                try:
                     found.append(_read_card(file))
+                except FileNotFoundError:
+                    continue  # deleted by another process meanwhile
+                except DataError as error:
+                    log.warning("%s", error)  # one damaged card must not hide the others; `find` says it of its name
         return sorted(found, key=lambda card: (card.updated, card.name))
 
     def find(self, item: str, kind: Kind | None = None) -> Card:
@@ -128,6 +135,7 @@ class Library:
 
         Raises:
             NotInLibraryError: There is none, or it is of another kind; the message lists what there is.
+            DataError: Its card is damaged.
             InputError: Several kinds have an artifact of this name.
         """
         wanted = item.strip()
@@ -137,6 +145,9 @@ class Library:
             if kind not in (None, kinds[prefix.lower()]):
                 raise NotInLibraryError(f"{item!r} is a {kinds[prefix.lower()].value}; name a {kind.value} instead")
             kind, wanted = kinds[prefix.lower()], rest
+        for one in Kind if kind is None else (kind,):
+            if NAME_PATTERN.fullmatch(wanted) and (file := self.folder(one, wanted) / "card.json").exists():
+                _read_card(file)  # raises when it is damaged
         there = self.cards(kind)
         matches = [card for card in there if card.name == wanted] or [
             card for card in there if card.name == wanted.lower()
@@ -169,7 +180,7 @@ class Library:
             InputError: An artifact of this kind and name exists.
         """
         target = self.folder(kind, name)
-        if target.exists():
+        if (target / "card.json").exists():
             raise InputError(f"There is already a {kind.value} named {name!r}; choose another name, or delete it first")
         self._sweep(target.parent)
         aside = target.parent / f".{name}.{uuid.uuid4().hex[:8]}.new"
@@ -181,8 +192,9 @@ class Library:
             yield aside
             flush(aside)
             with self._lock():
-                if target.exists():
+                if (target / "card.json").exists():
                     raise InputError(f"Meanwhile another process made a {kind.value} named {name!r}")
+                shutil.rmtree(target, ignore_errors=True)  # without a card it is no artifact
                 aside.rename(target)
         finally:
             shutil.rmtree(aside, ignore_errors=True)  # gone already when it became the artifact
@@ -225,7 +237,7 @@ class Library:
         for deleted in folder.glob(".*.deleted"):
             shutil.rmtree(deleted, ignore_errors=True)  # another process may be removing it too
         for file in folder.glob(".*.lock"):
-            with contextlib.suppress(Timeout), FileLock(file, timeout=0):
+            with contextlib.suppress(Timeout, PermissionError), FileLock(file, timeout=0):
                 shutil.rmtree(file.with_suffix(".new"), ignore_errors=True)
                 file.unlink(missing_ok=True)
 
@@ -253,9 +265,10 @@ class Library:
 def _read_card(file: Path) -> Card:
     text = file.read_text(encoding="utf-8")
     try:
-        fields = json.loads(text)
+        known = {field.name for field in dataclasses.fields(Card)}
+        fields = {name: value for name, value in json.loads(text).items() if name in known}  # a newer version may add
         fields["kind"] = Kind(fields["kind"])
         fields["parents"] = tuple(fields["parents"])
         return Card(**fields)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"The card {file} is damaged ({error}); delete its folder or mend the file") from error

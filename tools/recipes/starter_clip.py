@@ -56,9 +56,7 @@ class Config:
     stem: int = 64  # channels after the first convolution
     widths: tuple[int, ...] = (64, 128, 256, 512)  # channels of each stage
     depths: tuple[int, ...] = (1, 2, 2, 1)  # basic blocks in each stage
-    size: int = 64  # pixels a side at the end of training
-    use_size: int = 72  # pixels a side in use: crops magnify in training, so that things fill more pixels there than
-    # in a whole picture of the same size (Touvron et al. 2019, Fixing the train-test resolution discrepancy)
+    size: int = 64  # pixels a side at the end of training and in use
     first_size: int = 48  # pixels a side in the first half of training
     # Optimisation: SGD with Nesterov momentum, one-cycle learning rate
     epochs: int = 16
@@ -245,8 +243,8 @@ def quick_top1(student: Student, held_out: Pictures, prototypes: torch.Tensor, c
     with torch.no_grad():
         for start in range(0, len(held_out.labels), 500):
             pixels = held_out.pixels[start : start + 500].to(prototypes.device).float() / 255
-            if pixels.shape[-1] != config.use_size:
-                pixels = F.interpolate(pixels, config.use_size, mode="bicubic", antialias=True).clamp(0, 1)
+            if pixels.shape[-1] != config.size:
+                pixels = F.interpolate(pixels, config.size, mode="bicubic", antialias=True).clamp(0, 1)
             nearest = (student(normalise(pixels)) @ prototypes.T).argmax(1).cpu()
             right += int((nearest == held_out.labels[start : start + 500]).sum())
     return right / len(held_out.labels)
@@ -260,7 +258,7 @@ def save(student: Student, config: Config, folder: Path) -> None:
     with replacing(folder) as aside:
         halved = {name: t.half() if t.is_floating_point() else t for name, t in student.vision.state_dict().items()}
         student.vision.save_pretrained(aside / "vision", state_dict=halved)
-        side = config.use_size
+        side = config.size
         ViTImageProcessor(
             size={"height": side, "width": side}, image_mean=MEAN, image_std=STD, resample=3
         ).save_pretrained(aside / "vision")

@@ -164,11 +164,20 @@ def test_free_names_never_clash_and_are_always_allowed(library: Library):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"kind": "thing"}', "null"])
-def test_a_damaged_card_is_named(library: Library, content: str):
+def test_a_damaged_card_is_named_and_hides_no_other(library: Library, content: str, caplog: pytest.LogCaptureFixture):
     make(library, "pairs")
+    other = make(library, "other")
     (library.folder(Kind.DATASET, "pairs") / "card.json").write_text(content)
+    assert library.cards() == [other] and "is damaged" in caplog.text
     with pytest.raises(DataError, match=r"datasets/pairs/card\.json is damaged .*delete its folder or mend the file"):
-        library.cards()
+        library.find("pairs")
+
+
+def test_a_card_of_a_newer_version_is_read(library: Library):
+    card = make(library, "pairs")
+    file = library.folder(Kind.DATASET, "pairs") / "card.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"mood": "sunny"}))
+    assert library.cards() == [card]
 
 
 def test_a_card_is_never_seen_half_written(library: Library):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles import FORK, colour_workspace
-from tools.core.encoders import EncoderChoice
+from tools.core.encoders import STARTER, EncoderChoice
 from tools.core.errors import ModelError, StoppedError
 from tools.core.settings import Settings
 from tools.core.watch import Progress, Watch
@@ -17,7 +17,7 @@ from tools.search_images import search_images
 def test_opening_a_workspace_writes_nothing_and_loads_nothing(home: Path):
     workspace = Workspace()
     assert workspace.settings.home == home
-    assert workspace.library.cards() == [] and workspace.loaded_encoders() == ()
+    assert workspace.library.cards() == [] and workspace._shelf.encoders == {}
     assert not home.exists()
 
 
@@ -49,7 +49,7 @@ def test_an_encoder_is_loaded_once_even_by_several_threads(home: Path, clip_fold
     for thread in threads:
         thread.join()
     assert len(found) == 4 and len(set(map(id, found))) == 1
-    assert workspace.loaded_encoders() == (str(clip_folder),)
+    assert list(workspace._shelf.encoders) == [str(clip_folder)]
 
 
 def test_an_encoder_that_cannot_be_loaded_is_tried_again(home: Path):
@@ -91,3 +91,10 @@ def test_a_watch_tells_until_it_is_stopped():
         with pytest.raises(StoppedError, match="Stopped as you asked"):
             act()
     assert told == [Progress("working", 1, 3)]
+
+
+def test_when_what_auto_chose_cannot_be_loaded_the_starter_takes_its_place_and_says_so(home: Path, monkeypatch):
+    workspace = Workspace(Settings(home=home))
+    monkeypatch.setattr("tools.core.workspace.choose_encoder", lambda *_: EncoderChoice("nobody/half-there", "cached"))
+    assert workspace.encoder().name == STARTER
+    assert "nobody/half-there failed" in workspace.encoder_choice().reason
