@@ -85,8 +85,8 @@ class Planner:
         """
         memory = Memory()
         for earlier in history[-_REMEMBERED:]:
-            _, memory = self._respond(earlier, memory, self._context((), names or {}))
-        plan, _ = self._respond(text, memory, self._context(files, names or {}))
+            _, memory = self._respond(earlier, memory, self._context((), names or {}, memory))
+        plan, _ = self._respond(text, memory, self._context(files, names or {}, memory))
         return plan
 
     @property
@@ -94,8 +94,12 @@ class Planner:
         """What can be done, from the docstrings of the tools, as a list."""
         return "\n".join(f"- {one.purpose}." for one in self._language.signatures.values())
 
-    def _context(self, files: Sequence[str], names: Mapping[str, Sequence[str]]) -> Context:
-        return Context(names, files, self._kind_words, self._never_names, {})
+    def _context(self, files: Sequence[str], names: Mapping[str, Sequence[str]], memory: Memory) -> Context:
+        known = {kind: [*names.get(kind, ())] for kind in {*names, *memory.named}}
+        for kind, name in memory.named.items():  # made by an earlier command, or spoken of
+            if name not in known[kind]:
+                known[kind].append(name)
+        return Context(known, files, self._kind_words, self._never_names, {})
 
     def _respond(self, text: str, memory: Memory, context: Context) -> tuple[Plan, Memory]:
         memory = dataclasses.replace(memory, made_now=False)

@@ -174,3 +174,11 @@ def test_clear_commands_take_milliseconds(planner: Planner) -> None:
     for _ in range(10):
         planner.plan("index ./photos and then show me 20 pictures of a cat on a sofa")
     assert (time.perf_counter() - began) / 10 < 0.1  # 20 ms on a quiet machine
+
+
+def test_a_name_given_earlier_is_known_afterwards(planner: Planner) -> None:
+    before = "index the folder ~/photos as holidays"
+    assert calls(planner, before) == [("index_images", {"source": "~/photos", "collection": "holidays"})]
+    found = calls(planner, "find dogs in holidays", before)
+    assert found == [("search_images", {"query": "dogs", "collection": "holidays"})]
+    assert calls(planner, "find dogs in holidays") == [("search_images", {"query": "dogs in holidays"})]
