@@ -94,7 +94,11 @@ class VectorCollection:
         try:
             with FileLock(self._beside("writing"), timeout=LOCK_SECONDS):
                 self._check_there()
-                yield
+                try:
+                    yield
+                finally:
+                    if self.folder.is_dir():  # a process killed before it told of its last rows is told of now
+                        self._changed(replaced=False)
         except Timeout as error:
             raise StoreError(
                 f"The collection {self.folder.name!r} is being written by another process; wait for it, or stop it"
@@ -151,6 +155,8 @@ class VectorCollection:
     def count(self) -> int:
         """Return the number of stored pictures."""
         with self._mutex:
+            if self._snapshot and self._snapshot.generation == self._generation():
+                return len(self._snapshot.ids)  # asking Chroma takes longer than a search
             return int(self._open().count())
 
     def metadata(self, ids: Sequence[str] | None = None) -> dict[str, Metadata]:
@@ -280,10 +286,11 @@ class VectorCollection:
 
     def _current(self) -> _Snapshot:
         """Return the vectors as they are now: from memory, else from the copy on disk, the rest from Chroma."""
-        generation, count = self._generation(), self.count()
+        generation = self._generation()
         known = self._snapshot
-        if known and known.generation == generation and len(known.ids) == count:
+        if known and known.generation == generation:
             return known
+        count = int(self._open().count())
         known = known or _read_snapshot(self.folder / "exact")
         if known is None or known.generation != generation or len(known.ids) != count:
             copied = len(known.ids) if known else 0
