@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -164,7 +164,7 @@ def _(result: DatasetView, home: Path) -> list[Any]:
 def _(result: Listing, home: Path) -> list[Any]:
     if not result.entries:
         return []
-    return [gr.Dataframe(value=library_rows(result), headers=list(LIBRARY_HEADERS), interactive=False, wrap=True)]
+    return [markdown_table(LIBRARY_HEADERS, library_rows(result))]
 
 
 @draw.register
@@ -211,8 +211,16 @@ def _gallery(items: list[tuple[str, str]]) -> gr.Gallery:
 
 
 def _left_out(pairs: list[tuple[str, str]]) -> list[Any]:
-    if not pairs:
-        return []
-    return [
-        gr.Dataframe(value=[list(pair) for pair in pairs], headers=["left out", "why"], interactive=False, wrap=True)
-    ]
+    return [markdown_table(("left out", "why"), pairs)] if pairs else []
+
+
+def markdown_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table as Markdown, its cells as plain text. A Dataframe inside a chat message would not be drawn."""
+    lines = [headers, ["---"] * len(headers), *([_cell(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return (
+        no_links(" ".join(text.split())).replace("|", "\\|").replace("`", "\\`").replace("*", "\\*").replace("_", "\\_")
+    )

@@ -37,7 +37,8 @@ class Listing:
             what = "is empty" if self.kind == "all" else f"has no {self.kind}"
             return f"The library {what}. Index a folder of pictures or load a dataset to begin."
         what = self.kind if self.kind != "all" else "items"
-        lines = [f"There {'is' if len(self.entries) == 1 else 'are'} {len(self.entries)} {what} in the library:"]
+        number = f"is 1 {what[:-1]}" if len(self.entries) == 1 else f"are {len(self.entries)} {what}"
+        lines = [f"There {number} in the library:"]
         lines += [
             f"- {entry.kind} {entry.name}: {_counts(entry.counts)}from {entry.source}, changed {entry.updated[:16]} UTC"
             for entry in self.entries

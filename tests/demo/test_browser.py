@@ -118,6 +118,13 @@ def test_deleting_asks_and_the_buttons_decide(page: Page, photos: Path, workspac
     assert workspace.library.cards() == []
 
 
+def test_tables_are_drawn_and_the_answer_comes_after_them(page: Page, photos: Path, workspace: Workspace):
+    index_images(workspace, str(photos), "holidays")
+    page.say("what is in my library?")
+    page.wait_for("There is 1 item in the library.")
+    page.tab.locator("#conversation table").get_by_text("holidays").wait_for()
+
+
 def test_stop_ends_a_running_step(page: Page, make_picture: MakePicture, workspace: Workspace):
     for number in range(3000):
         folder = make_picture(f"many/{number}.png", "red", (number % 50 + 1, number // 50 + 1)).parent

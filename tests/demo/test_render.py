@@ -83,8 +83,8 @@ def test_said_and_failed_are_drawn(home: Path, make_picture: MakePicture):
 @pytest.mark.parametrize(
     ("result", "kind"),
     [
-        (Listing("all", (Entry("dataset", "d", "2026-01-01T00:00", "here", (), {"rows": 2}),)), gr.Dataframe),
-        (IndexReport("c", "s", "m", 1, 0, 0, 0, (Unreadable("k", "why"),), 1, 0.1), gr.Dataframe),
+        (Listing("all", (Entry("dataset", "d", "2026-01-01T00:00", "here", (), {"rows": 2}),)), str),
+        (IndexReport("c", "s", "m", 1, 0, 0, 0, (Unreadable("k", "why"),), 1, 0.1), str),
         (Listing("all", ()), None),
         (IndexReport("c", "s", "m", 1, 0, 0, 0, (), 1, 0.1), None),
         (Deleted("dataset/d", 1.0, ()), None),
@@ -115,3 +115,9 @@ def test_old_copies_are_pruned(home: Path, make_picture: MakePicture):
     os.utime(old.parent, (0, 0))
     prune(home)
     assert not old.exists() and new.exists()
+
+
+def test_cells_of_a_table_are_text_and_nothing_else(home: Path):
+    report = IndexReport("c", "s", "m", 0, 0, 0, 0, (Unreadable("a|b\n[x](y)", "<b>*why*</b>"),), 1, 0.1)
+    (table,) = draw(report, home)
+    assert table.splitlines()[2] == "| a\\|b \\[x](y) | &lt;b>\\*why\\*&lt;/b> |"
