@@ -113,8 +113,8 @@ def join_routes(vision: Transformer, projection: nn.Linear, device: str = "cpu")
 def _four_views(network: Any) -> nn.Module:
     """Wrap a vision network so that it looks at every picture four times: at two sizes, each also mirrored.
 
-    The pooled features of the views are averaged. On the shipped weights that lifts top-1 from 45 % (the small view
-    alone) to 50 %, at a third of the speed.
+    The pooled features of the views are averaged. On the first weights shipped that lifted top-1 from 45 % (the small
+    view alone) to 50 %, at a third of the speed.
     """
     import torch
     from torch.nn.functional import interpolate

@@ -10,7 +10,9 @@ label, synonyms) and the table of everyday and broader terms in `starter_terms`.
    with "golden retriever", "dog", "pet" and "animal" alike. It teaches free wording, and scores that compare across
    pictures, which a search needs.
 
-Pictures grow from 48 to 64 pixels during training; flips, crops, zooms, aspect and light are varied.
+Pictures grow from 48 to 64 pixels during training; flips, crops, zooms, aspect and light are varied. Then a short
+second lesson for the projection alone, on features computed once: the same losses with the terms in context ("dogs in
+the snow"), so that the thing asked for outweighs the place.
 
     python -m tools.recipes.starter_clip --train DATA/train-*.parquet --validation DATA/val.parquet --output FOLDER
     python -m tools.recipes.starter_clip --evaluate DATA/val.parquet          # scores of the shipped model, as JSON
@@ -40,8 +42,8 @@ from PIL import Image
 from tools.core.errors import DataError
 from tools.core.files import replacing, write_json
 from tools.core.starter import EMBEDDING_SIZE, LARGE_VIEW, load_starter_clip, text_encoder_folder
-from tools.recipes.starter_pictures import MEAN, STD, Pictures, augment, normalise, read_pictures, read_rows
-from tools.recipes.starter_terms import TEMPLATES, terms_of
+from tools.recipes.starter_pictures import MEAN, STD, Pictures, as_seen, augment, normalise, read_pictures, read_rows
+from tools.recipes.starter_terms import CONTEXTS, TEMPLATES, terms_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,12 @@ class Config:
     zoom: tuple[float, float] = (0.6, 1.1)  # side of the crop over the side of the picture
     light: float = 0.25  # largest relative change of brightness and contrast
     grey: float = 0.05  # share of pictures shown without colour
+    # Second lesson: the projection alone, terms in context; AdamW, learning rate falling to 0
+    context_pictures: int = 20_000  # the first of the training pictures; 0 leaves the lesson out
+    context_steps: int = 600
+    context_batch: int = 512
+    context_rate: float = 1e-3
+    context_weight: float = 0.15  # of the sigmoid loss over terms
     # Runtime
     checkpoint_steps: int = 300
 
@@ -98,22 +106,27 @@ class Student(torch.nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map normalised pixels (batch, 3, side, side) to unit-length embeddings (batch, EMBEDDING_SIZE)."""
+        return F.normalize(self.projection(self.features(pixels)), dim=-1)
+
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map normalised pixels (batch, 3, side, side) to pooled features (batch, width)."""
         with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
-            features = self.vision(pixel_values=pixels).last_hidden_state  # (batch, width, side/32, side/32)
-        return F.normalize(self.projection(features.float().mean((2, 3))), dim=-1)
+            grid = self.vision(pixel_values=pixels).last_hidden_state  # (batch, width, side/32, side/32)
+        pooled: torch.Tensor = grid.float().mean((2, 3))
+        return pooled
 
 
 # --- targets -------------------------------------------------------------------------------------------------------
 
 
-def embed_terms(terms: list[str], device: str) -> torch.Tensor:
+def embed_terms(terms: list[str], device: str, templates: tuple[str, ...] = TEMPLATES) -> torch.Tensor:
     """Embed every term in every template with the frozen text encoder: (templates, terms, EMBEDDING_SIZE)."""
     from sentence_transformers import SentenceTransformer
 
     encoder = SentenceTransformer(str(text_encoder_folder()), device=device)
-    texts = [template.format(term) for template in TEMPLATES for term in terms]
+    texts = [template.format(term) for template in templates for term in terms]
     embeddings = encoder.encode(texts, batch_size=256, convert_to_tensor=True, normalize_embeddings=True)
-    return embeddings.float().cpu().view(len(TEMPLATES), len(terms), EMBEDDING_SIZE).clone()
+    return embeddings.float().cpu().view(len(templates), len(terms), EMBEDDING_SIZE).clone()
 
 
 def class_prototypes(classes: list[list[str]], terms: list[str], embeddings: torch.Tensor) -> torch.Tensor:
@@ -221,7 +234,13 @@ def train(config: Config, log: Any = print) -> dict[str, Any]:
             raise DataError(f"The loss became {loss.item()} in epoch {epoch + 1}; try a smaller learning rate")
         log(f"epoch {epoch + 1} top-1 {quick_top1(student, held_out, prototypes, config):.4f}")
 
-    # 4. save as a transformers model, then score what was saved
+    # 4. the second lesson
+    if config.context_pictures:
+        contexts = embed_terms(terms, device, CONTEXTS).to(device)
+        learn_contexts(student, data, contexts, prototypes, true_of, config)
+        log(f"after the second lesson top-1 {quick_top1(student, held_out, prototypes, config):.4f}")
+
+    # 5. save as a transformers model, then score what was saved
     save(student, config, output / "model")
     scores = evaluate(Path(config.validation), output / "model")
     settings = dataclasses.asdict(config) | {
@@ -231,6 +250,51 @@ def train(config: Config, log: Any = print) -> dict[str, Any]:
     }
     write_json(output / "model" / "scores.json", {"scores": scores, "config": settings})
     return scores
+
+
+def learn_contexts(
+    student: Student,
+    data: Pictures,
+    contexts: torch.Tensor,
+    prototypes: torch.Tensor,
+    true_of: torch.Tensor,
+    config: Config,
+) -> None:
+    """Teach the projection that a thing in a context is still that thing; the vision network stays as it is.
+
+    Args:
+        student: Trained; its projection and the scale and bias of its terms are changed.
+        data: The training pictures, of which the first `context_pictures` are looked at once.
+        contexts: (contexts, terms, EMBEDDING_SIZE), the terms in every context.
+        prototypes: (classes, EMBEDDING_SIZE).
+        true_of: (classes, terms), 1 where a term is true of a class.
+        config: Settings.
+    """
+    student.eval()
+    truth = data.labels[: config.context_pictures].to(prototypes.device)
+    with torch.no_grad():
+        seen = (data.pixels[start : start + 250] for start in range(0, len(truth), 250))
+        features = torch.cat([student.features(as_seen(pixels.to(prototypes.device))) for pixels in seen])[: len(truth)]
+    learned = [*student.projection.parameters(), student.term_scale, student.term_bias]
+    optimiser = torch.optim.AdamW(learned, lr=config.context_rate, weight_decay=1e-3)
+    random = torch.Generator().manual_seed(config.seed)
+    for step in range(config.context_steps):
+        for group in optimiser.param_groups:
+            group["lr"] = config.context_rate * (1 - step / config.context_steps)
+        rows = torch.randint(len(truth), (config.context_batch,), generator=random).to(prototypes.device)
+        context = contexts[int(torch.randint(len(contexts), (1,), generator=random))]  # (terms, EMBEDDING_SIZE)
+        found = F.normalize(student.projection(features[rows]), dim=-1)  # (batch, EMBEDDING_SIZE)
+        by_class = F.cross_entropy(
+            student.class_scale.exp().detach() * found @ prototypes.T,
+            truth[rows],
+            label_smoothing=config.label_smoothing,
+        )
+        logits = student.term_scale.exp() * found @ context.T + student.term_bias  # (batch, terms)
+        by_term = F.binary_cross_entropy_with_logits(logits, true_of[truth[rows]], reduction="sum") / len(rows)
+        optimiser.zero_grad(set_to_none=True)
+        loss = by_class + config.context_weight * by_term
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
 
 
 def quick_top1(student: Student, held_out: Pictures, prototypes: torch.Tensor, config: Config) -> float:

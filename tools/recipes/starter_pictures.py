@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tools.core.errors import DataError
+from tools.core.starter import LARGE_VIEW, SMALL_VIEW
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, by channel
 
@@ -106,3 +107,10 @@ def normalise(pixels: torch.Tensor) -> torch.Tensor:
     """Shift and scale pixels in 0…1 as the image processor does: (batch, 3, h, w), channels last in memory."""
     mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (MEAN, STD))
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def as_seen(pixels: torch.Tensor) -> torch.Tensor:
+    """Prepare uint8 pictures (batch, 3, h, w) as the small view of the model in use: (batch, 3, side, side)."""
+    large = F.interpolate(normalise(pixels.float() / 255), LARGE_VIEW, mode="bicubic")
+    small = F.interpolate(large, SMALL_VIEW, mode="bicubic", antialias=True)
+    return small.contiguous(memory_format=torch.channels_last)

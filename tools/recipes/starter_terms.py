@@ -25,6 +25,29 @@ TEMPLATES = (
 )
 
 
+CONTEXTS = (  # what people add to a thing when they look for it; the picture need not show it
+    "{}",
+    "{}s",
+    "a {} in the snow",
+    "{}s in the snow",
+    "a {} on the grass",
+    "a {} at the beach",
+    "a {} in the water",
+    "a {} on a table",
+    "{}s in a field",
+    "a {} on the street",
+    "a {} in the forest",
+    "a {} at night",
+    "a {} on a sofa",
+    "{}s in the mountains",
+    "a {} in a garden",
+    "two {}s",
+    "a red {}",
+    "a big {}",
+    "an old {}",
+)
+
+
 def parse_groups(text: str) -> list[tuple[list[str], list[str]]]:
     """Return (terms, class names) for every line of a table of terms."""
     groups = []

@@ -45,10 +45,15 @@ def cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "hub"
 
 
-def put_into_cache(cache: Path, model: str) -> None:
+def put_into_cache(
+    cache: Path, model: str, *files: str, whole: tuple[str, ...] = ("modules.json", "0_CLIPModel/model.safetensors")
+) -> None:
+    """Lay `files` of a model (what makes it whole when none are named) into a hub cache."""
     folder = cache / f"models--{model.replace('/', '--')}"
-    (folder / "snapshots" / "abc").mkdir(parents=True)
-    (folder / "snapshots" / "abc" / "modules.json").write_text("[]")
+    for name in files or whole:
+        file = folder / "snapshots" / "abc" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("[]")
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text("abc")
 
@@ -59,6 +64,12 @@ def test_auto_takes_the_cached_model_without_asking_the_hub(home: Path, cached: 
         choice = choose_encoder(Settings(home, hub_offline=offline, hub_endpoint=sentinel.url), Library(home))
         assert (choice.name, choice.reason) == (PREFERRED_ENCODER, "found in the local cache")
     assert sentinel.requests == []
+
+
+def test_a_download_that_broke_off_before_the_weights_is_not_taken(home: Path, cached: Path, sentinel: HttpSentinel):
+    put_into_cache(cached, PREFERRED_ENCODER, "modules.json")
+    choice = choose_encoder(Settings(home, hub_offline=True, hub_endpoint=sentinel.url), Library(home))
+    assert choice.name == STARTER
 
 
 def test_auto_takes_the_starter_when_told_to_stay_offline(home: Path, cached: Path, sentinel: HttpSentinel):

@@ -88,6 +88,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
         batch_size=16,
         learning_rate=0.1,
         checkpoint_steps=5,
+        context_pictures=64,
+        context_steps=20,
+        context_batch=32,
         light=0.0,
         grey=0.0,
     )
