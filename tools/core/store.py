@@ -9,7 +9,7 @@
 
 Chroma allows one writer at a time, and a client does not see what another process wrote until it is opened again. So
 writing takes a lock file, and every read compares `generation` first. Up to `EXACT_LIMIT` vectors a search is a matrix
-product: exact, 8 ms at 100,000 × 384 on two cores. Above that Chroma's HNSW index is used, after it was compared with
+product: exact, 15 ms at 100,000 × 384 on two cores. Above that Chroma's HNSW index is used, after it was compared with
 exact search on a sample; where its recall@10 is below 0.99, search stays exact and `SearchPlan.reason` says so.
 """
 
