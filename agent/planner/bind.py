@@ -30,7 +30,7 @@ def bind(tool: str, said: Mapping[str, Any], why: str, memory: Memory, language:
     for argument, value in said.items():
         reader = language.reader(tool, argument)
         found = _value(value, reader, memory, context)
-        if found is None or (reader in TEXTS and isinstance(found, str) and _says_nothing(found, context)):
+        if found is None or (reader in TEXTS and isinstance(found, str) and _says_nothing(found, language, context)):
             lost.append(argument)
         else:
             args[argument] = _typed(found, tool, argument, language)
@@ -75,9 +75,10 @@ def _typed(value: Any, tool: str, argument: str, language: Language) -> Any:
     return int(value) if known.reader == "integer" else value
 
 
-def _says_nothing(text: str, context: Context) -> bool:
-    words = [token.word for token in tokenize(text)]
-    return all(word in context.never_names for word in words)
+def _says_nothing(text: str, language: Language, context: Context) -> bool:
+    """Tell whether free text names nothing that one could look for."""
+    showable = {words[0] for words in language.book.lists["showable"]}
+    return all(token.word in context.never_names - showable for token in tokenize(text))
 
 
 def _complete(

@@ -182,3 +182,10 @@ def test_a_name_given_earlier_is_known_afterwards(planner: Planner) -> None:
     found = calls(planner, "find dogs in holidays", before)
     assert found == [("search_images", {"query": "dogs", "collection": "holidays"})]
     assert calls(planner, "find dogs in holidays") == [("search_images", {"query": "dogs in holidays"})]
+
+
+@pytest.mark.parametrize("thing", ["a train", "a computer", "a laptop", "a table", "a face"])
+def test_a_word_that_names_no_artifact_may_still_be_what_a_picture_shows(planner: Planner, thing: str) -> None:
+    assert calls(planner, f"show me 8 pictures of {thing}") == [("search_images", {"k": 8, "query": thing})]
+    assert calls(planner, f"find {thing}") == [("search_images", {"query": thing})]
+    assert planner.plan("find something").ask == "query"
