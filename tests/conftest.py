@@ -14,6 +14,7 @@ from tools.core.workspace import Workspace
 
 quieten_libraries()  # before any test imports them
 
+YOUTUBE = ("YOUTUBE_API_KEY", "YOUTUBE_ENDPOINT")
 MakeWorkspace = Callable[..., Workspace]
 MakePicture = Callable[..., Path]
 
@@ -23,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test a home of its own, no network, and none of the settings of whoever runs it."""
     for name in ("ENCODER", "MODEL", "HOST"):
         monkeypatch.delenv(f"PAIRWRIGHT_{name}", raising=False)
-    for name in ("SPACE_ID", "PORT", "HF_ENDPOINT", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+    for name in ("SPACE_ID", "PORT", "HF_ENDPOINT", "HF_TOKEN", "OPENAI_BASE_URL", "OPENAI_API_KEY", *YOUTUBE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PAIRWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from tools.core.settings import PREFERRED_ENCODER, Settings
 from tools.core.starter import load_starter_clip
 
 if TYPE_CHECKING:
+    import torch
     from PIL import Image
     from sentence_transformers import SentenceTransformer
 
@@ -77,25 +79,61 @@ def load_encoder(
     return _on_best_device(_load(name, settings, library or Library(settings.home)))
 
 
+def load_base(name: str, settings: Settings, library: Library) -> SentenceTransformer:
+    """Load a model to fine-tune, in float32 on the CPU; its saved folder loads with plain `SentenceTransformer(path)`.
+
+    The same names are taken and the same errors raised as by `load_encoder`.
+    """
+    return load_starter_clip(portable=True) if name == STARTER else _load(name, settings, library)
+
+
 def _load(name: str, settings: Settings, library: Library) -> SentenceTransformer:
     """Load in float32 on the CPU."""
     if name == "auto":
         name = choose_encoder(settings, library).name
     if name == STARTER:
         return load_starter_clip()
-    folder = _model_folder(name, library)
+    folder = model_folder(name, library)
     return _load_checkpoint(name, str(folder or name), offline=settings.hub_offline)
 
 
 def weight_hash(model: SentenceTransformer) -> str:
     """Return a SHA-256 (first 16 hex digits) over the names and values of all weights, however they are stored."""
+    return hash_weights(model.state_dict()).hexdigest()[:16]
+
+
+def hash_weights(weights: Mapping[str, torch.Tensor]) -> hashlib._Hash:
+    """Return a SHA-256 over the names and values of weights."""
     import torch
 
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+    return digest
+
+
+def picture_side(model: Any) -> int:
+    """Return how many pixels a side a model looks at (224 when it does not say)."""
+    for module in model.modules():
+        processor = getattr(getattr(module, "processor", None), "image_processor", None) or getattr(
+            module, "processor", None
+        )
+        for name in ("crop_size", "size"):
+            size = getattr(processor, name, None)
+            sides = [v for v in dict(size).values() if v] if size else []
+            if sides:
+                return max(int(value) for value in sides)
+    return 224
+
+
+def plain_texts(texts: Sequence[str]) -> list[str]:
+    """Keep texts that look like a file or an address texts: sentence-transformers would open or fetch them.
+
+    With a space on both sides nothing starts with "http:" or ends with ".jpg". Some tokenisers keep outer spaces
+    (SigLIP 2), so only a text that could be taken for one of these gets them.
+    """
+    return [f" {text} " if "." in text or ":" in text else text for text in texts]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,11 +183,14 @@ class Encoder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        # With a space on both sides nothing starts with "http:" or ends with ".jpg". Some tokenisers keep outer
-        # spaces (SigLIP 2), so only a text that could be taken for one of these gets them.
-        plain = [f" {text} " if "." in text or ":" in text else text for text in texts]
         with self._lock:
-            return _float32(self.model.encode(plain, batch_size=batch_size, show_progress_bar=False))
+            return _float32(self.model.encode(plain_texts(texts), batch_size=batch_size, show_progress_bar=False))
+
+    @contextlib.contextmanager
+    def exclusively(self) -> Iterator[SentenceTransformer]:
+        """Give the model itself while no other thread uses it."""
+        with self._lock:
+            yield self.model
 
     def encode_pictures(self, pictures: Sequence[Image.Image], batch_size: int = 64) -> np.ndarray:
         """Embed RGB pictures: (len(pictures), dimension) float32, rows of length 1."""
@@ -196,16 +237,7 @@ class Encoder:
     @functools.cached_property
     def picture_side(self) -> int:
         """Pixels a side that the model looks at (224 when it does not say)."""
-        for module in self.model.modules():
-            processor = getattr(getattr(module, "processor", None), "image_processor", None) or getattr(
-                module, "processor", None
-            )
-            for name in ("crop_size", "size"):
-                size = getattr(processor, name, None)
-                sides = [v for v in dict(size).values() if v] if size else []
-                if sides:
-                    return max(int(value) for value in sides)
-        return 224
+        return picture_side(self.model)
 
     def _embed(self, ready: list[tuple[str, concurrent.futures.Future[Image.Image | str]]], batch_size: int) -> Batch:
         keys, pictures, unreadable = [], [], []
@@ -228,8 +260,12 @@ def _float32(embeddings: Any) -> np.ndarray:
     return unit
 
 
-def _model_folder(name: str, library: Library) -> Path | None:
-    """Return the folder a name means, or None for a hub id."""
+def model_folder(name: str, library: Library) -> Path | None:
+    """Return the folder a name means, or None for a hub id.
+
+    Raises:
+        ModelError: It is none of the three.
+    """
     for card in library.cards(Kind.MODEL):
         if name in (card.name, card.reference):
             return library.folder(card.kind, card.name) / "model"

@@ -7,6 +7,8 @@ PairwrightError
 ├── DataError            a file, folder or dataset cannot be read or is not what it says
 ├── ModelError           a model cannot be loaded, or does not fit the task
 ├── StoreError           a collection of embeddings is empty, damaged or made by another encoder
+├── JobError             a job cannot be started, or ended without a result
+├── RemoteError          a service on the network refused, failed or could not be reached
 ├── MissingPackageError  an optional package is needed (the message gives the install line)
 └── StoppedError         the person pressed Stop
 """
@@ -38,6 +40,14 @@ class ModelError(PairwrightError):
 
 class StoreError(PairwrightError):
     """A collection of embeddings is empty, damaged or made by another encoder."""
+
+
+class JobError(PairwrightError):
+    """A job cannot be started, or ended without a result."""
+
+
+class RemoteError(PairwrightError):
+    """A service on the network refused, failed or could not be reached."""
 
 
 class MissingPackageError(PairwrightError):

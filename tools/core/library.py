@@ -26,6 +26,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tools.core.errors import DataError, InputError, NotInLibraryError
+from tools.core.exchange import exchange
 from tools.core.files import flush, write_json
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Library:
         """Return the cards of a kind (all when None), the least recently changed first."""
         found = []
         for one in Kind if kind is None else (kind,):
+            self._mend(self.root / one.plural)
             for file in (self.root / one.plural).glob("[a-z0-9]*/card.json"):
                 try:
                     found.append(_read_card(file))
@@ -182,13 +184,7 @@ class Library:
         target = self.folder(kind, name)
         if (target / "card.json").exists():
             raise InputError(f"There is already a {kind.value} named {name!r}; choose another name, or delete it first")
-        self._sweep(target.parent)
-        aside = target.parent / f".{name}.{uuid.uuid4().hex[:8]}.new"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(aside.with_suffix(".lock"))
-        lock.acquire()
-        try:
-            aside.mkdir()
+        with self._beside(target) as aside:
             yield aside
             flush(aside)
             with self._lock():
@@ -196,6 +192,46 @@ class Library:
                     raise InputError(f"Meanwhile another process made a {kind.value} named {name!r}")
                 shutil.rmtree(target, ignore_errors=True)  # without a card it is no artifact
                 aside.rename(target)
+
+    @contextlib.contextmanager
+    def remaking(self, card: Card) -> Iterator[Path]:
+        """Give an empty folder to fill with a new state of an artifact; it takes the old one's place on success.
+
+        The block writes the content, then the card with `write_card`; the date of making stays the old one. Whoever
+        reads, and whoever comes after a kill, finds the old state or the new one whole. Where the file system cannot
+        exchange two folders in one step, the name is missing for an instant, and a kill in that instant is mended by
+        whoever next looks at the library.
+
+        Raises:
+            NotInLibraryError: The artifact was deleted meanwhile, or made anew by somebody else.
+        """
+        target = self.folder(card.kind, card.name)
+        with self._beside(target) as aside:
+            yield aside
+            new = dataclasses.replace(_read_card(aside / "card.json"), created=card.created)
+            write_card(aside, new)
+            flush(aside)
+            with self._lock():
+                if not (target / "card.json").exists() or _read_card(target / "card.json").created != card.created:
+                    raise NotInLibraryError(f"{card.reference} was deleted meanwhile")
+                if not exchange(aside, target):
+                    old = aside.with_suffix(".old")
+                    target.rename(old)
+                    aside.rename(target)
+                    old.rename(aside)  # what is left to do is the same in both cases: remove it
+
+    @contextlib.contextmanager
+    def _beside(self, target: Path) -> Iterator[Path]:
+        """Give an empty folder with a lock of its own beside a place in the library; what is left of it is removed."""
+        self._mend(target.parent)
+        self._sweep(target.parent)
+        aside = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.new"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(aside.with_suffix(".lock"))
+        lock.acquire()
+        try:
+            aside.mkdir()
+            yield aside
         finally:
             shutil.rmtree(aside, ignore_errors=True)  # gone already when it became the artifact
             lock.release()
@@ -240,6 +276,17 @@ class Library:
             with contextlib.suppress(Timeout, PermissionError), FileLock(file, timeout=0):
                 shutil.rmtree(file.with_suffix(".new"), ignore_errors=True)
                 file.unlink(missing_ok=True)
+
+    def _mend(self, folder: Path) -> None:
+        """Give artifacts back the names they lost when a process was killed between the two renames of `remaking`."""
+        if any(folder.glob(".*.old")):
+            with self._lock():  # whoever is between them now holds it
+                for old in folder.glob(".*.old"):
+                    target = folder / old.name[1:].rsplit(".", 2)[0]
+                    if target.exists():
+                        shutil.rmtree(old, ignore_errors=True)
+                    else:
+                        old.rename(target)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

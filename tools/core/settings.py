@@ -6,6 +6,9 @@
 | PAIRWRIGHT_ENCODER | image-text model: starter-clip, a library model, a folder, a hub id, or auto | auto |
 | PAIRWRIGHT_MODEL | chat model: planner, or openai:MODEL | planner |
 | OPENAI_BASE_URL, OPENAI_API_KEY | endpoint and key for openai:MODEL | OpenAI's, none |
+| YOUTUBE_API_KEY | key of the YouTube Data API v3, for collect_youtube | none |
+| YOUTUBE_ENDPOINT | where that API is | https://www.googleapis.com/youtube/v3 |
+| HF_TOKEN | huggingface_hub's own: token for private and gated repositories, and for publish | none |
 | HF_HUB_OFFLINE, HF_ENDPOINT | huggingface_hub's own: never look on the hub; another hub | unset |
 | PAIRWRIGHT_HOST, PORT | address the app listens on | 127.0.0.1 (0.0.0.0 on a Space), 7860 |
 """
@@ -20,6 +23,7 @@ from pathlib import Path
 from tools.core.errors import SettingsError
 
 PREFERRED_ENCODER = "sentence-transformers/clip-ViT-L-14"
+YOUTUBE_ENDPOINT = "https://www.googleapis.com/youtube/v3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Settings:
     chat_model: str = "planner"
     openai_base_url: str | None = None  # None: OpenAI's own
     openai_api_key: str | None = dataclasses.field(default=None, repr=False)
+    youtube_api_key: str | None = dataclasses.field(default=None, repr=False)
+    youtube_endpoint: str = YOUTUBE_ENDPOINT
+    hub_token: str | None = dataclasses.field(default=None, repr=False)
     hub_offline: bool = False
     hub_endpoint: str = "https://huggingface.co"
     on_space: bool = False  # running as a Hugging Face Space
@@ -60,15 +67,16 @@ class Settings:
         port = env.get("PORT") or "7860"
         if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
             raise SettingsError(f"PORT is {port!r}; expected a number from 1 to 65535")
-        endpoint = (env.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-        if not endpoint.startswith(("http://", "https://")):
-            raise SettingsError(f"HF_ENDPOINT is {endpoint!r}; expected an address that starts with https://")
+        endpoint = _address(env, "HF_ENDPOINT", "https://huggingface.co")
         return cls(
             home=home.absolute(),
             encoder=env.get("PAIRWRIGHT_ENCODER") or "auto",
             chat_model=chat_model,
             openai_base_url=env.get("OPENAI_BASE_URL") or None,
             openai_api_key=env.get("OPENAI_API_KEY") or None,
+            youtube_api_key=env.get("YOUTUBE_API_KEY") or None,
+            youtube_endpoint=_address(env, "YOUTUBE_ENDPOINT", YOUTUBE_ENDPOINT),
+            hub_token=env.get("HF_TOKEN") or None,
             hub_offline=env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"),
             hub_endpoint=endpoint,
             on_space=on_space,
@@ -91,6 +99,13 @@ def quieten_libraries() -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def _address(env: Mapping[str, str], name: str, default: str) -> str:
+    given = (env.get(name) or default).rstrip("/")
+    if not given.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} is {given!r}; expected an address that starts with https://")
+    return given
 
 
 def _default_home(on_space: bool) -> Path:

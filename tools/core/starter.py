@@ -57,12 +57,14 @@ def starter_digest(folder: Path = STARTER_CLIP) -> str:
     return digest.hexdigest()
 
 
-def load_starter_clip(folder: Path = STARTER_CLIP, device: str = "cpu") -> SentenceTransformer:
+def load_starter_clip(folder: Path = STARTER_CLIP, device: str = "cpu", portable: bool = False) -> SentenceTransformer:
     """Load the starter image-text model.
 
     Args:
         folder: Holds `vision/` (a transformers vision model with its image processor) and `projection.safetensors`.
         device: Torch device.
+        portable: Look at each picture once instead of four times: slightly less accurate, but made of library modules
+            alone, so that what is saved of it loads with plain `SentenceTransformer(path)`. Fine-tunes start from it.
 
     Raises:
         ModelError: The folder is incomplete or the text weights are not the published ones.
@@ -80,23 +82,27 @@ def load_starter_clip(folder: Path = STARTER_CLIP, device: str = "cpu") -> Sente
     weights = {name: tensor.float() for name, tensor in load_file(folder / "projection.safetensors").items()}
     projection = torch.nn.Linear(weights["weight"].shape[1], weights["weight"].shape[0])
     projection.load_state_dict(weights)
-    return join_routes(vision, projection, device)
+    return join_routes(vision, projection, device, portable)
 
 
-def join_routes(vision: Transformer, projection: nn.Linear, device: str = "cpu") -> SentenceTransformer:
+def join_routes(
+    vision: Transformer, projection: nn.Linear, device: str = "cpu", portable: bool = False
+) -> SentenceTransformer:
     """Join the wheel's text encoder and a vision network with its projection into one model with unit-length output.
 
     Args:
         vision: A sentence-transformers `Transformer` module that takes pictures.
         projection: Linear map from the vision network's features to `EMBEDDING_SIZE`.
         device: Torch device.
+        portable: See `load_starter_clip`.
     """
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Router, Transformer
 
     text = Transformer(str(text_encoder_folder()), max_seq_length=256, model_kwargs={"dtype": torch.float32})
-    vision.model = _four_views(vision.model)  # type: ignore[assignment]  # it is called like one
+    if not portable:
+        vision.model = _four_views(vision.model)  # type: ignore[assignment]  # it is called like one
     dense = Dense(projection.in_features, projection.out_features, activation_function=torch.nn.Identity())
     dense.linear.load_state_dict(projection.state_dict())
     router = Router(

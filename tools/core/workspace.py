@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from tools.core.settings import Settings
 from tools.core.store import VectorCollection
 from tools.core.watch import Watch
 
+MATCHING_RECIPE = "title_thumbnail"
 SAMPLES = Path(__file__).parent.parent / "starter" / "pictures"
 
 
@@ -30,6 +32,14 @@ class _Shelf:
         self.choice: EncoderChoice | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Secrets:
+    """Keys of whoever makes a call; kept in memory only, and never shown."""
+
+    youtube_api_key: str | None = dataclasses.field(default=None, repr=False)
+    hub_token: str | None = dataclasses.field(default=None, repr=False)
+
+
 class Workspace:
     """The state of Pairwright under one folder.
 
@@ -41,12 +51,22 @@ class Workspace:
         self.settings = settings or Settings.from_env()
         self.library = Library(self.settings.home)
         self.watch = watch or Watch()
+        own_token = None if self.settings.on_space else self.settings.hub_token  # a Space's is its owner's
+        self.secrets = Secrets(self.settings.youtube_api_key, own_token)
+        self.call_id: str | None = None  # of the agent's call that is being carried out; None outside a conversation
         self._shelf = _Shelf()
 
-    def watched(self, watch: Watch) -> Workspace:
-        """Return this workspace with another watch; encoders and collections are shared."""
+    def watched(self, watch: Watch, secrets: Secrets | None = None, call_id: str | None = None) -> Workspace:
+        """Return this workspace for one call; encoders and collections are shared.
+
+        Args:
+            watch: Where the call reports its progress and learns that it should stop.
+            secrets: Keys of the visitor; this workspace's own when None.
+            call_id: Names the call: what may happen only once is not done again for the same id.
+        """
         other = copy.copy(self)
-        other.watch = watch
+        other.watch, other.call_id = watch, call_id
+        other.secrets = secrets or self.secrets
         return other
 
     def encoder_choice(self, model: str | None = None) -> EncoderChoice:
@@ -71,14 +91,36 @@ class Workspace:
             self._shelf.choice = EncoderChoice(STARTER, f"{choice.name} failed: {first_line(error)}")
             return self._loaded(self._shelf.choice)
 
+    def matcher_choice(self, model: str | None = None) -> EncoderChoice:
+        """Tell which model would match titles with thumbnails: the newest one fine-tuned for it when none is named."""
+        trained = [card for card in self.library.cards(Kind.MODEL) if card.parameters.get("recipe") == MATCHING_RECIPE]
+        if model is None and trained:
+            return EncoderChoice(trained[-1].name, f"the newest model fine-tuned on titles, {trained[-1].updated[:10]}")
+        return self.encoder_choice(model)
+
+    def matcher(self, model: str | None = None) -> Encoder:
+        """Return the model of `matcher_choice`, loaded once.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        choice = self.matcher_choice(model)
+        return self.encoder(model) if choice == self.encoder_choice(model) else self._loaded(choice)
+
     def _loaded(self, choice: EncoderChoice) -> Encoder:
+        key = self._key(choice.name)
         with self._shelf.lock:
-            loading = self._shelf.loading.setdefault(choice.name, threading.Lock())
+            loading = self._shelf.loading.setdefault(key, threading.Lock())
         with loading:  # only who needs this very model waits for it
-            if choice.name not in self._shelf.encoders:
+            if key not in self._shelf.encoders:
                 self.watch.tell(f"loading {choice.name}, {choice.reason}", 0)
-                self._shelf.encoders[choice.name] = Encoder.load(choice.name, self.settings, self.library)
-            return self._shelf.encoders[choice.name]
+                self._shelf.encoders[key] = Encoder.load(choice.name, self.settings, self.library)
+            return self._shelf.encoders[key]
+
+    def _key(self, name: str) -> str:
+        """Return what a loaded encoder is kept under: a model deleted and made again under its name is another one."""
+        made = [card.created for card in self.library.cards(Kind.MODEL) if name in (card.name, card.reference)]
+        return f"{name} {made[0]}" if made else name
 
     def collection(self, card: Card) -> VectorCollection:
         """Return the vectors of a collection artifact, opened once."""

@@ -157,7 +157,8 @@ def test_the_environment_check_sees_a_reader(code: str):
 
 def test_only_settings_reads_the_environment():
     readers = [file for file, tree in python_files("tools", "agent", "demo") if reads_environment(tree)]
-    assert [str(file) for file in readers if file != Path("tools/core/settings.py")] == []
+    allowed = {"tools/core/settings.py", "tools/core/jobs/worker.py"}  # the latter: which process it is, from torchrun
+    assert [str(file) for file in readers if str(file) not in allowed] == []
 
 
 def layer_of(module: str) -> int | None:
