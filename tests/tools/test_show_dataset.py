@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.scenes import jpeg as picture
 from tools.core.errors import InputError, NotInLibraryError
+from tools.core.pairs.dataset import Pair, save_pairs
 from tools.core.workspace import Workspace
 from tools.index_images import index_images
 from tools.load_dataset import load_dataset
@@ -65,3 +67,20 @@ def test_a_collection_is_no_dataset(fruit: Workspace):
     for name in ("pictures", "collection/pictures"):
         with pytest.raises(NotInLibraryError, match="dataset"):
             show_dataset(fruit, name)
+
+
+def test_pairs_are_shown_with_what_is_known_of_them_and_their_negatives(workspace: Workspace):
+    extra = {"video_id": "abc", "channel": "Ada", "published_at": "2024-05-01", "thumbnail_url": "https://x.invalid/y"}
+    wrong = {"negative_1": "Not 'this'", "negative_2": None}
+    pairs = (Pair(picture(number), f"Title {number}", extra | wrong) for number in range(2))
+    save_pairs(workspace, "talks", iter([*pairs, Pair(picture(2), "Title 2")]), source="a test")
+    view = show_dataset(workspace, "talks")
+    first, _, last = view.rows
+    assert first.fields == {"title": "Title 0", **extra} and first.negatives == ("Not 'this'",)
+    assert Path(str(first.picture)).read_bytes() == picture(0)
+    assert last.fields == {"title": "Title 2", **dict.fromkeys(extra, "")} and last.negatives == ()
+    assert str(view).splitlines()[1:] == [
+        "1. 'Title 0' (channel Ada, published_at 2024-05-01), not \"Not 'this'\"",
+        "2. 'Title 1' (channel Ada, published_at 2024-05-01), not \"Not 'this'\"",
+        "3. 'Title 2'",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -17,7 +18,12 @@ from tools.core.pictures import SUFFIXES, is_picture_name, walk_pictures
 from tools.core.workspace import SAMPLES, Workspace
 
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
-FOLDER_TABLES = ("metadata.csv", "metadata.jsonl", "labels.csv")  # beside pictures: what is known of each
+FOLDER_TABLES = (
+    "metadata.csv",
+    "metadata.jsonl",
+    "metadata.parquet",
+    "labels.csv",
+)  # beside pictures, saying what they are
 PICTURE_COLUMNS = ("image", "thumbnail", "file_name", "filename", "file", "path", "picture")
 TITLE_COLUMNS = ("title", "caption", "text", "name", "label_name", "label")
 MAX_FILE_BYTES = 200_000_000
@@ -131,15 +137,57 @@ def _folder(folder: Path) -> PictureSource:
 
 def _titles_beside(folder: Path) -> dict[str, str]:
     """Read what a table in the folder says of its pictures: file name → title."""
-    for name in FOLDER_TABLES:
-        if (folder / name).is_file():
-            rows = list(read_table(folder / name))
-            try:
-                picture, title = picture_and_title_columns(list(rows[0]) if rows else [], name)
-            except DataError:
-                continue  # a table of something else
-            return {str(row.get(picture)): str(row[title]) for row in rows if title and row.get(title)}
-    return {}
+    table = table_beside(folder)
+    if table is None:
+        return {}
+    picture, title = picture_and_title_columns(table_shape(table)[1], table.name)
+    return {str(row.get(picture)): str(row[title]) for row in read_table(table) if title and row.get(title)}
+
+
+def table_beside(folder: Path) -> Path | None:
+    """Return the table in a folder that names its pictures: a `metadata` file, or else the only table there is.
+
+    Raises:
+        DataError: A `metadata` file cannot be read; any other table that cannot is none of pictures.
+    """
+    tables = sorted(file for file in folder.iterdir() if file.suffix.lower() in TABLE_SUFFIXES and file.is_file())
+    usual = [folder / name for name in FOLDER_TABLES if folder / name in tables]
+    for table in usual:
+        if _names_pictures(table):
+            return table
+    with contextlib.suppress(DataError):
+        if len(tables) == 1 and not usual and _names_pictures(tables[0]):
+            return tables[0]
+    return None
+
+
+def _names_pictures(table: Path) -> bool:
+    columns = {name.lower() for name in next(read_table(table), {})}
+    return not columns.isdisjoint(PICTURE_COLUMNS)
+
+
+def table_shape(file: Path) -> tuple[int, list[str]]:
+    """Return the number of rows and the names of the columns, in the order they first appear.
+
+    Raises:
+        DataError: It cannot be read, or has no rows.
+    """
+    if file.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(file) as parquet:
+                count, columns = parquet.metadata.num_rows, dict.fromkeys(parquet.schema_arrow.names)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} cannot be read as parquet: {error}") from error
+    else:
+        count, columns = 0, {}
+        for row in read_table(file):
+            columns.update(dict.fromkeys(row))
+            count += 1
+    if not count:
+        raise DataError(f"{file} has no rows")
+    return count, [name for name in columns if name]
 
 
 def read_table(file: Path) -> Iterator[dict[str, Any]]:
@@ -185,23 +233,18 @@ def _file(file: Path) -> PictureSource:
 
 
 def _table(file: Path) -> PictureSource:
-    count, first = 0, None
-    for row in read_table(file):
-        first = first or row
-        count += 1
-    if first is None:
-        raise DataError(f"{file} has no rows")
-    picture, title = picture_and_title_columns(list(first), str(file))
+    count, columns = table_shape(file)
+    picture, title = picture_and_title_columns(columns, str(file))
 
     def items() -> Iterator[PictureItem]:
         for number, row in enumerate(read_table(file)):
             text = str(row.get(title) or "") if title else ""
-            yield _from_row(row.get(picture), text.encode(errors="replace").decode(), file, number)
+            yield item_of_row(row.get(picture), text.encode(errors="replace").decode(), file, number)
 
     return PictureSource(f"the table {file}", (), count, items)
 
 
-def _from_row(cell: Any, title: str, table: Path, number: int) -> PictureItem:
+def item_of_row(cell: Any, title: str, table: Path, number: int) -> PictureItem:
     """Make an item of a cell: a path beside the table, or a struct of bytes and path as `datasets` writes it."""
     key = f"{table.name} row {number}"
     content = cell.get("bytes") if isinstance(cell, dict) else None

@@ -1,0 +1,1 @@
+"""Datasets of pictures with their titles: reading, splitting, negatives, matching."""
