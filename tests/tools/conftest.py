@@ -1,15 +1,27 @@
-"""Checkpoints of every layout, tiny and with random weights, made once a session."""
+"""A library for jobs, whose workers end with the test; checkpoints of every layout, tiny and with random weights."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.toy_jobs import end_all
+from tools.core.library import Library
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+@pytest.fixture
+def job_library(home: Path) -> Iterator[Library]:
+    """Return an empty library; whatever its jobs left running is killed in the end."""
+    library = Library(home)
+    yield library
+    end_all(library)
 
 
 @pytest.fixture(scope="session")
