@@ -9,6 +9,7 @@ from tools.core.errors import InputError
 from tools.core.library import Kind
 from tools.core.workspace import Workspace
 
+SIZES = ("rows", "pictures")  # of all counts on a card, those that say how much there is
 Kinds = Literal["all", "datasets", "models", "collections", "concepts", "jobs"]
 
 
@@ -22,6 +23,15 @@ class Entry:
     source: str
     parents: tuple[str, ...]
     counts: dict[str, int]
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def holds(self) -> str:
+        """Say in a few words how much it holds, or how good it is."""
+        if (recall := self.metrics.get("test_recall_at_1")) is not None:
+            return f"Recall@1 {recall:.3f} on test"
+        sizes = {what: number for what, number in self.counts.items() if what in SIZES}
+        return ", ".join(f"{number} {what}" for what, number in (sizes or self.counts).items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +49,9 @@ class Listing:
         what = self.kind if self.kind != "all" else "items"
         number = f"is 1 {what[:-1]}" if len(self.entries) == 1 else f"are {len(self.entries)} {what}"
         lines = [f"There {number} in the library:"]
-        lines += [
-            f"- {entry.kind} {entry.name}: {_counts(entry.counts)}from {entry.source}, changed {entry.updated[:16]} UTC"
-            for entry in self.entries
-        ]
+        for entry in self.entries:
+            known = (entry.holds, f"from {entry.source}", f"changed {entry.updated[:16]} UTC")
+            lines.append(f"- {entry.kind} {entry.name}: {', '.join(filter(None, known))}")
         return "\n".join(lines)
 
 
@@ -60,9 +69,5 @@ def list_library(workspace: Workspace, kind: Kinds = "all") -> Listing:
         raise InputError(f"kind is {kind!r}; expected one of {', '.join(get_args(Kinds))}")
     wanted = None if kind == "all" else next(one for one in Kind if one.plural == kind)
     cards = workspace.library.cards(wanted)
-    entries = (Entry(c.kind.value, c.name, c.updated, c.source, c.parents, c.counts) for c in cards)
+    entries = (Entry(c.kind.value, c.name, c.updated, c.source, c.parents, c.counts, c.metrics) for c in cards)
     return Listing(kind, tuple(entries))
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return "".join(f"{number} {what}, " for what, number in counts.items())

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tools import NEED_APPROVAL, TOOLS, Tool
+from tools import NEED_APPROVAL, PREVIEWS, TOOLS, Tool
 from tools.core import errors
 from tools.core.errors import PairwrightError
+from tools.core.preview import Preview
 from tools.core.workspace import Workspace
 
 PUBLIC = {  # the table of the design: names and arguments as the agent, MCP and the terminal use them
@@ -55,7 +56,67 @@ BAD_CALLS: dict[str, list[dict[str, object]]] = {  # each in an empty library; b
         {"source": "x" * 5000},
         {"source": "~no-such-user/pictures"},
         {"source": PHOTOS, "kind": "squad2"},
+        {"source": PHOTOS, "kind": "title_thumbnail"},
+        {"source": PHOTOS, "kind": ""},
         {"source": PHOTOS, "name": "Bad Name"},
+    ],
+    "collect_youtube": [
+        {"channel": ""},
+        {"channel": "two words"},
+        {"channel": "https://example.com/a"},
+        {"channel": "x" * 5000},
+        {"channel": "@achannel"},  # without a key
+        {"channel": "@achannel", "min_minutes": -1},
+        {"channel": "@achannel", "min_minutes": float("nan")},
+        {"channel": "@achannel", "limit": 0},
+        {"channel": "@achannel", "name": "Bad Name"},
+    ],
+    "mine_negatives": [
+        {"dataset": "none"},
+        {"dataset": ""},
+        {"dataset": "none", "strategy": "easy"},
+        {"dataset": "none", "per_anchor": 0},
+        {"dataset": "none", "per_anchor": 21},
+    ],
+    "launch_finetune": [
+        {"recipe": "title_thumbnail", "dataset": "none"},
+        {"recipe": "title_guessing", "dataset": "none"},
+        *(
+            {"recipe": "title_thumbnail", "dataset": "none", name: value}
+            for name, value in (
+                ("base_model", "no such model"),
+                ("epochs", 0),
+                ("batch_size", [16, "many"]),
+                ("learning_rate", float("nan")),
+                ("trainable", "nothing"),
+                ("hardware", "abacus"),
+            )
+        ),
+    ],
+    "job_status": [{}, {"job": "none"}, {"job": ""}, {"job": "../up"}, {"job": "dataset/none"}],
+    "cancel_job": [{}, {"job": "none"}, {"job": ""}, {"job": "../up"}, {"job": "dataset/none"}],
+    "evaluate_model": [
+        {"model": "starter-clip", "dataset": "none"},
+        {"model": "", "dataset": "none"},
+        {"model": "starter-clip", "dataset": "none", "split": "dev"},
+    ],
+    "match_thumbnails": [
+        {},
+        {"thumbnails": ["none.jpg"]},
+        {"titles": ["a title"]},
+        {"thumbnails": ["none.jpg"], "titles": ["a title", " "]},
+        {"thumbnails": ["none.jpg"], "titles": ["a title"]},
+        {"thumbnails": ["none.jpg"], "titles": ["a title"], "dataset": "none"},
+        {"thumbnails": ["none.jpg"], "titles": ["a title"] * 1001},
+        {"dataset": "none"},
+        {"thumbnails": ["none.jpg"], "titles": ["a title"], "model": "no such model"},
+    ],
+    "publish": [
+        {"item": "none", "repo_id": "me/none"},
+        {"item": "", "repo_id": "me/none"},
+        {"item": "none", "repo_id": "no-slash"},
+        {"item": "none", "repo_id": "../../etc"},
+        {"item": "none", "repo_id": "me/none", "private": False},
     ],
     "list_library": [{"kind": "everything"}, {"kind": ""}],
     "show_dataset": [
@@ -153,6 +214,14 @@ def test_a_bad_argument_gives_our_error_with_a_helpful_message(tool: Tool, works
 
 def test_what_cannot_be_undone_waits_for_the_person():
     assert NEED_APPROVAL == APPROVAL & {tool.__name__ for tool in TOOLS}
+
+
+def test_what_waits_for_the_person_has_a_preview_with_the_same_arguments():
+    tools = {tool.__name__: tool for tool in TOOLS}
+    assert PREVIEWS.keys() == NEED_APPROVAL
+    for name, preview in PREVIEWS.items():
+        assert inspect.signature(preview).parameters == inspect.signature(tools[name]).parameters
+        assert typing.get_type_hints(preview)["return"] is Preview
 
 
 def test_no_tool_is_registered_twice():

@@ -1,11 +1,15 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import MakeWorkspace
-from tools.core.errors import InputError, NotInLibraryError, StoreError
+from tools import Tool
+from tools.core.errors import InputError, JobError, NotInLibraryError, StoreError
+from tools.core.jobs.folder import hold
+from tools.core.jobs.job import create_job
 from tools.core.workspace import Workspace
-from tools.delete_item import delete_item
+from tools.delete_item import delete_item, preview_delete
 from tools.index_images import index_images
 from tools.list_library import list_library
 from tools.load_dataset import load_dataset
@@ -47,15 +51,39 @@ def test_a_name_can_be_used_again_after_deleting(fruit: Workspace, photos: Path)
 
 def test_a_name_of_two_things_is_asked_back(fruit: Workspace, photos: Path):
     index_images(fruit, str(photos), "fruit")
-    with pytest.raises(InputError, match="say dataset/fruit or collection/fruit"):
-        delete_item(fruit, "fruit")
+    for delete in (preview_delete, delete_item):
+        with pytest.raises(InputError, match="say dataset/fruit or collection/fruit"):
+            delete(fruit, "fruit")
     assert len(list_library(fruit).entries) == 3
 
 
+def test_a_preview_says_what_would_go_and_what_remains_and_changes_nothing(fruit: Workspace):
+    preview = preview_delete(fruit, "fruit")
+    facts = dict(preview.facts)
+    assert preview.title == "Delete dataset/fruit" and preview.args == {"item": "dataset/fruit"}
+    assert facts["holds"].startswith("5 rows") and facts["frees"].endswith(" MB")
+    assert facts["remains"] == "collection/pictures, made from it"
+    assert preview.warning and preview.editable == ()
+    assert len(list_library(fruit).entries) == 2
+    assert delete_item(fruit, **preview.args).item == "dataset/fruit"
+
+
+def test_a_job_is_not_deleted_under_its_worker(workspace: Workspace):
+    job, _ = create_job(workspace.library, "none", "train-fruit", {}, (), {}, key="once")
+    worker = hold(job.paths.lock)
+    for delete in (preview_delete, delete_item):
+        with pytest.raises(JobError, match="cancel it first"):
+            delete(workspace, job.name)
+    os.close(worker)
+    assert preview_delete(workspace, job.name).args == {"item": f"job/{job.name}"}
+    assert delete_item(workspace, job.name).item == f"job/{job.name}"
+
+
+@pytest.mark.parametrize("delete", [delete_item, preview_delete])
 @pytest.mark.parametrize("item", ["friut", "", "dataset/pictures", "../datasets/fruit", "*"])
-def test_what_is_not_there_is_not_deleted(fruit: Workspace, item: str):
+def test_what_is_not_there_is_not_deleted(fruit: Workspace, item: str, delete: Tool):
     with pytest.raises(NotInLibraryError, match="There is"):
-        delete_item(fruit, item)
+        delete(fruit, item)
     assert len(list_library(fruit).entries) == 2
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 STARTER = "starter-clip"
+LARGE = 8  # times the side a model looks at: what is larger is shrunk while it is decoded
 HUB_SECONDS = 3.0  # how long to wait for the hub before doing without it
 
 
@@ -211,7 +212,7 @@ class Encoder:
             Batches in the order of `items`; a picture that cannot be read is named instead of embedded.
         """
         workers = workers or max(2, os.cpu_count() or 2)
-        side = 2 * self.picture_side
+        side = LARGE * self.picture_side
         with concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
 
             def decode(source: Callable[[], Path | bytes]) -> Image.Image | str:

@@ -36,7 +36,7 @@ WORDS = ("apple", "bridge", "candle", "dragon", "engine", "forest", "guitar", "h
 def row(number: int) -> dict[str, Any]:
     """Return a picture like no other with a title like no other, and another title as its negative."""
     content = BytesIO()
-    noise(number).save(content, "PNG")
+    noise(number, (300, 200)).save(content, "PNG")  # larger than the model looks at
     titles = [f"{WORDS[n % 10]} {WORDS[n // 10 % 10]} {WORDS[n // 7 % 10]}" for n in (number, number + 3)]
     picture = {"bytes": content.getvalue(), "path": None}
     return {"image": picture, "title": titles[0], "negative": titles[1]}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tools.core.encoders import hash_weights, picture_side, plain_texts
+from tools.core.encoders import hash_weights, plain_texts
 from tools.core.errors import ModelError
 from tools.core.files import replacing
 from tools.core.pictures import open_picture
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Modality = Literal["text", "image"]
 BATCH = 32
+PREPARED = "pictures decoded at full size"  # how inputs are made; say it otherwise when that changes
 TOLERANCE = 1e-4  # how far head(features) may be from the model's own output
 Report = Callable[[int, int], None]  # how many are done, of how many
 
@@ -150,17 +151,16 @@ def _key(content: str | bytes) -> bytes:
 
 
 def _compute(part: Cut, modality: Modality, contents: Sequence[Any]) -> np.ndarray:
-    inputs = plain_texts(contents) if modality == "text" else list(decode(contents, part.model))
+    inputs = plain_texts(contents) if modality == "text" else list(decode(contents))
     captured, _ = _forward(part.model, inputs, part.heads[modality])
     rows: np.ndarray = captured.float().cpu().numpy()
     return rows
 
 
-def decode(pictures: Sequence[bytes], model: SentenceTransformer) -> Iterator[Any]:
-    """Decode picture files in parallel, in their order."""
-    side = 2 * picture_side(model)
+def decode(pictures: Sequence[bytes]) -> Iterator[Any]:
+    """Decode picture files in parallel, in their order, at full size: scores are then those of plain `encode`."""
     with concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="decode") as pool:
-        yield from pool.map(lambda content: open_picture(content, side=side), pictures)
+        yield from pool.map(open_picture, pictures)
 
 
 def _head_of(model: SentenceTransformer, inputs: Sequence[Any]) -> nn.Linear | None:
@@ -217,6 +217,7 @@ def _tower_hash(model: SentenceTransformer) -> str:
     """Return a SHA-256 (first 16 hex digits) over the weights in front of the heads and how inputs are prepared."""
     heads = projection_names(model)
     digest = hash_weights({name: value for name, value in model.state_dict().items() if name not in heads})
+    digest.update(PREPARED.encode())
     for module in model.modules():
         for name in ("processor", "tokenizer"):
             if (one := getattr(module, name, None)) is not None:

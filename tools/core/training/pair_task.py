@@ -42,7 +42,7 @@ class PairTask:
         set_training_mode(self.model)
         texts = [[column[row] for row in rows] for column in (train.titles, *train.negatives)]
         with self._autocast():
-            pictures = self._embed(list(decode([train.pictures[row] for row in rows], self.model)))
+            pictures = self._embed(list(decode([train.pictures[row] for row in rows])))
             return [pictures, *(self._embed(plain_texts(column)) for column in texts)]
 
     def embeddings(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,7 +52,7 @@ class PairTask:
         data = self.data[split]
         self.model.eval()
         with torch.no_grad(), self._autocast():
-            pictures = [self._embed(list(decode(batch, self.model))) for batch in _batches(data.pictures)]
+            pictures = [self._embed(list(decode(batch))) for batch in _batches(data.pictures)]
             titles = [self._embed(plain_texts(batch)) for batch in _batches(data.titles)]
         return torch.cat(pictures).float(), torch.cat(titles).float()
 

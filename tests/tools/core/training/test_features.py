@@ -19,7 +19,7 @@ TEXTS = ["a cat", "a dog", "", "a cat", "see http://127.0.0.1:9/x.png", "long " 
 
 def png(seed: int) -> bytes:
     content = BytesIO()
-    noise(seed).save(content, "PNG")
+    noise(seed, (300, 200)).save(content, "PNG")
     return content.getvalue()
 
 
@@ -44,7 +44,7 @@ def test_head_after_tower_is_the_model_itself(model: str, request: pytest.Fixtur
 
     encoder = Encoder("whole", whole)
     np.testing.assert_allclose(texts, encoder.encode_texts(TEXTS), atol=2e-5)
-    expected = encoder.encode_pictures([noise(seed) for seed in range(3)])
+    expected = encoder.encode_pictures([noise(seed, (300, 200)) for seed in range(3)])
     np.testing.assert_allclose(seen, expected, atol=2e-5)
 
 
