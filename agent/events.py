@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tools.core.preview import Preview
+
 
 @dataclasses.dataclass(frozen=True)
 class TextDelta:
@@ -15,7 +17,7 @@ class TextDelta:
 
 @dataclasses.dataclass(frozen=True)
 class ToolStarted:
-    """A tool begins."""
+    """A tool begins; one that waits for approval only once it is approved."""
 
     id: str
     tool: str
@@ -27,7 +29,7 @@ class ToolStarted:
 class ToolProgress:
     """A running tool reports how far it is."""
 
-    id: str  # of the call that began last
+    id: str
     what: str
     done: int
     total: int | None  # None when it is not known
@@ -59,14 +61,31 @@ class Call:
 
     id: str
     tool: str
-    args: dict[str, Any]
+    args: dict[str, Any]  # as they were asked for; as they run once it is approved
+    preview: Preview  # what it would do; `preview.args` is what runs
 
 
 @dataclasses.dataclass(frozen=True)
 class ApprovalNeeded:
-    """The turn pauses until the person decides about these calls."""
+    """The turn pauses until the person decides about these calls; it takes the place of an earlier question."""
 
     calls: tuple[Call, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What the person says to one call."""
+
+    approved: bool
+    args: dict[str, Any] | None = None  # arguments changed before approving, among the preview's editable ones
+    reason: str = ""  # of a no
+
+
+@dataclasses.dataclass(frozen=True)
+class Decided:
+    """The open question was answered."""
+
+    answers: dict[str, Decision]  # by the id of the call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,4 +103,4 @@ class Said:
     files: tuple[str, ...] = ()
 
 
-Event = TextDelta | ToolStarted | ToolProgress | ToolFinished | ToolFailed | ApprovalNeeded | Failed | Said
+Event = TextDelta | ToolStarted | ToolProgress | ToolFinished | ToolFailed | ApprovalNeeded | Decided | Failed | Said

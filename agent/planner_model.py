@@ -1,7 +1,8 @@
 """The planner as a LangChain chat model, so that the same agent runs with and without a language model.
 
-The plan for a person's message is made once, travels in the first reply's `additional_kwargs`, and is carried out call
-by call: the next call is made when the one before has succeeded.
+The plan for a person's message is made once and carried out call by call: each reply carries in its `additional_kwargs`
+the steps that follow, and the next one is taken when the call has succeeded. What a step really made takes the place of
+the name that the plan expected.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field
 
+from agent.approvals import is_rejected, reason_of
+from agent.keys import without_mention
 from agent.planner import Plan, Planner
-from agent.results import from_plain, is_rejected
-from tools import TOOLS
+from agent.results import from_plain
+from tools import TOOLS, Tool
 from tools.core.library import Kind, Library
 from tools.search_images import SearchResult
 
@@ -30,9 +33,14 @@ REMEMBERED = 20  # earlier commands that "it" and "again" may refer to
 
 
 @functools.cache
-def _shared_planner() -> Planner:
+def _shared_planner(tools: tuple[Tool, ...] = TOOLS) -> Planner:
     """Return the process's planner; its phrases are read, and embedded when needed, once."""
-    return Planner(TOOLS)
+    return Planner(tools)
+
+
+def planner_of(chat_model: BaseChatModel | None, tools: tuple[Tool, ...]) -> Planner:
+    """Return the planner that reads changes to a call, also where a language model does the rest."""
+    return chat_model.planner if isinstance(chat_model, PlannerModel) else _shared_planner(tools)
 
 
 class PlannerModel(BaseChatModel):
@@ -85,36 +93,91 @@ class PlannerModel(BaseChatModel):
             return AIMessage("Tell me what to do, for example: find dogs in the snow")
         since = messages[last + 1 :]
         if not since:
-            return self._first_reply(messages[: last + 1])
-        done = [m for m in since if isinstance(m, ToolMessage)]
-        if is_rejected(done[-1]):
-            return AIMessage("All right, I left it as it is.")
-        if done[-1].status == "error":
-            return AIMessage(f"That did not work: {done[-1].content}")
-        planned = next(m for m in since if isinstance(m, AIMessage)).additional_kwargs
-        if len(done) < len(planned.get("plan", [])):
-            return _call(planned["plan"][len(done)], messages)
+            return self._first_reply(messages)
+        before = next(m for m in reversed(since) if isinstance(m, AIMessage)).additional_kwargs
+        done = next(m for m in reversed(since) if isinstance(m, ToolMessage))
+        if is_rejected(done):
+            return self._after_rejection(reason_of(done), before, messages)
+        if done.status == "error":
+            return AIMessage(f"That did not work: {done.content}")
+        if before.get("then"):
+            return self._call(before["then"], before["say"], messages)
         # What could not be planned of the message, or a question about it, comes after what was done.
-        return AIMessage("\n\n".join(filter(None, [_summary(done[-1]), planned.get("say")])))
+        return AIMessage("\n\n".join(filter(None, [_summary(done), before.get("say")])))
 
     def _first_reply(self, messages: list[BaseMessage]) -> AIMessage:
-        people = [m for m in messages if isinstance(m, HumanMessage)]
-        history = [said_in(message) for message in people[:-1]][-REMEMBERED:]
-        plan = plan_for(self.planner, self.library, said_in(people[-1]), history, files_of(people[-1]))
-        if not plan.calls:
-            return AIMessage(plan.say)
-        calls = [{"tool": call.tool, "args": call.args, "why": call.why} for call in plan.calls]
-        first = _call(calls[0], messages)
-        first.additional_kwargs |= {"plan": calls, "say": plan.say}
-        return first
+        *history, said = _commands(messages)
+        files = files_of(next(m for m in reversed(messages) if isinstance(m, HumanMessage)))
+        plan = plan_for(self.planner, self.library, said, history[-REMEMBERED:], files)
+        return self._call(_as_steps(plan), plan.say, messages) if plan.calls else AIMessage(plan.say)
+
+    def _after_rejection(self, reason: str, before: dict[str, Any], messages: list[BaseMessage]) -> AIMessage:
+        """Do what a no asks for instead ("no, show me talebi first"), read by its words alone; else leave it."""
+        if reason:
+            before_it, names = _commands(messages)[-REMEMBERED:], _names(self.library)
+            plan = self.planner.plan(reason, before_it, (), names, by_meaning=False)
+            if plan.calls:
+                return self._call(_as_steps(plan), plan.say, messages)
+        rest = " I did not take the steps after it either." if before.get("then") else ""
+        return AIMessage(f"All right, I left it as it is.{rest}")
+
+    def _call(self, steps: Sequence[dict[str, Any]], say: str, messages: list[BaseMessage]) -> AIMessage:
+        """Return the reply that takes the first of these steps and carries the others."""
+        first, *then = steps
+        args = self._with_real_names(_resolved(first["args"], messages), messages)
+        call = {"name": first["tool"], "args": args, "id": f"call_{uuid.uuid4().hex}", "type": "tool_call"}
+        kept = {"why": first["why"], "makes": first["makes"], "then": then, "say": say}
+        return AIMessage("", tool_calls=[call], additional_kwargs=kept)
+
+    def _with_real_names(self, args: dict[str, Any], messages: list[BaseMessage]) -> dict[str, Any]:
+        """Replace the names that the plan expected its steps to make by those that they made.
+
+        What a step of an earlier message was expected to make is a name for it only while nothing else bears it.
+        """
+        last = max(i for i, m in enumerate(messages) if isinstance(m, HumanMessage))
+        real: dict[tuple[str, str], str] = {}
+        for place, kind, expected, made in _made(messages):
+            if place > last or not self.library.folder(Kind(kind), expected).exists():
+                real[kind, expected] = made
+        for name, value in args.items():
+            for (kind, expected), made in real.items():
+                if value == expected and (name in ("source", "item") or name.endswith(kind)):
+                    args = {**args, name: made}
+        return args
 
 
 def plan_for(
     planner: Planner, library: Library, text: str, history: Sequence[str] = (), files: Sequence[str] = ()
 ) -> Plan:
     """Plan a command with the names that exist in the library."""
-    names = {kind.value: [card.name for card in library.cards(kind)] for kind in Kind}
-    return planner.plan(text, history, files, names)
+    return planner.plan(text, history, files, _names(library))
+
+
+def _names(library: Library) -> dict[str, list[str]]:
+    return {kind.value: [card.name for card in library.cards(kind)] for kind in Kind}
+
+
+def _as_steps(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {"tool": one.tool, "args": one.args, "why": one.why, "makes": one.makes and list(one.makes)}
+        for one in plan.calls
+    ]
+
+
+def _commands(messages: Sequence[BaseMessage]) -> list[str]:
+    """Return what the person asked for, oldest first; keys that were taken out are not mentioned."""
+    return [without_mention(said_in(message)) for message in messages if isinstance(message, HumanMessage)]
+
+
+def _made(messages: Sequence[BaseMessage]) -> Iterator[tuple[int, str, str, str]]:
+    """Yield what finished steps made: place of the reply, kind, name that the plan expected, real name."""
+    results = {m.tool_call_id: from_plain(m.artifact) for m in messages if isinstance(m, ToolMessage)}
+    for place, message in enumerate(messages):
+        if isinstance(message, AIMessage) and message.tool_calls and message.additional_kwargs.get("makes"):
+            kind, expected = message.additional_kwargs["makes"]
+            made = getattr(results.get(str(message.tool_calls[0]["id"])), kind, None)
+            if isinstance(made, str) and made != expected:
+                yield place, kind, expected, made
 
 
 def person_says(text: str, files: Sequence[str]) -> HumanMessage:
@@ -131,12 +194,6 @@ def said_in(message: BaseMessage) -> str:
 def files_of(message: BaseMessage) -> tuple[str, ...]:
     """Return the files uploaded with a message."""
     return tuple(message.additional_kwargs.get("files", ()))
-
-
-def _call(planned: dict[str, Any], messages: list[BaseMessage]) -> AIMessage:
-    args = _resolved(planned["args"], messages)
-    call = {"name": planned["tool"], "args": args, "id": f"call_{uuid.uuid4().hex}", "type": "tool_call"}
-    return AIMessage("", tool_calls=[call], additional_kwargs={"why": planned["why"]})
 
 
 def _resolved(args: dict[str, Any], messages: list[BaseMessage]) -> dict[str, Any]:

@@ -7,18 +7,9 @@ import functools
 import typing
 from typing import Any
 
-from langchain_core.messages import ToolMessage
 from pydantic import TypeAdapter, ValidationError
 
 from tools import TOOLS
-
-REJECTED = "You said no; nothing was done."  # the reason a refused call is answered with
-
-
-def is_rejected(message: ToolMessage) -> bool:
-    """Tell whether this is the answer to a call that the person refused."""
-    # As LangChain's approval middleware writes it; a tool's own error never begins like this.
-    return message.status == "error" and str(message.content).startswith("User rejected the tool call for ")
 
 
 def to_plain(result: Any) -> dict[str, Any]:

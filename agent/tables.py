@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tools.list_library import Listing
+from tools.match_thumbnails import Matches, gap, score_text
 from tools.search_images import SearchResult
 from tools.show_dataset import DatasetView
 
@@ -51,6 +52,29 @@ def _(result: Listing) -> Table | None:
         return None
     table = Table("kind", "name", "holds", "from", "changed (UTC)", title="Library")
     for entry in result.entries:
-        holds = ", ".join(f"{number} {what}" for what, number in entry.counts.items())
-        table.add_row(entry.kind, entry.name, holds, Text(printable(entry.source)), entry.updated[:16])
+        table.add_row(entry.kind, entry.name, entry.holds, Text(printable(entry.source)), entry.updated[:16])
+    return table
+
+
+@table_of.register
+def _(result: Matches) -> Table | None:
+    if len(result.thumbnails) == 1:
+        return None
+    headers = ("", "thumbnail", "best title", "score", "ahead by", "one to one")
+    table = Table(
+        *headers, *(("own title", "its place") if result.found else ()), title=Text(printable(result.answer()))
+    )
+    for number, one in enumerate(result.thumbnails, 1):
+        cells = [
+            one.thumbnail,
+            one.title,
+            score_text(one.score),
+            "" if one.margin is None else gap(one.margin),
+            one.assigned or "none left",
+            *((one.true_title or "", str(one.rank)) if result.found else ()),
+        ]
+        table.add_row(str(number), *(Text(printable(cell), overflow="fold") for cell in cells))
+    left_out = [f"left out {item.key}: {item.reason}" for item in result.unreadable]
+    by = f"by {result.encoder} ({result.reason})"
+    table.caption = Text(printable("\n".join([by, *result.notes, *left_out])))
     return table

@@ -19,10 +19,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
-from rich.prompt import Confirm
+from rich.table import Table
+from rich.text import Text
 
+from agent.arguments import written
 from agent.events import (
     ApprovalNeeded,
+    Call,
+    Decided,
+    Decision,
     Event,
     Failed,
     TextDelta,
@@ -31,10 +36,13 @@ from agent.events import (
     ToolProgress,
     ToolStarted,
 )
+from agent.keys import joined, take_keys
 from agent.tables import printable, table_of
 from tools.core.errors import DataError, PairwrightError
 from tools.core.settings import Settings, quieten_libraries
 from tools.core.workspace import Workspace
+
+EDIT = ("edit", "e", "change")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,16 +79,21 @@ def run(arguments: list[str]) -> int:
 
     from agent.loop import Agent
 
-    agent = Agent(Workspace())
+    agent, command = Agent(Workspace()), " ".join(given.command)
+    keys = joined(take_keys(command)[1], agent.workspace.secrets)  # also for what is approved later on
     console = Console()
     thread = f"terminal-{given.thread or uuid.uuid4().hex}"
     printer = Printer(console)
     stop = threading.Event()
     _stop_on_interrupt(stop)
     try:
-        events = agent.run(" ".join(given.command), thread, [str(file.absolute()) for file in given.file], stop)
+        events = agent.run(command, thread, [str(file.absolute()) for file in given.file], stop, keys)
         while (asked := printer.follow(events)) is not None:
-            events = agent.decide(_decided(console, asked, given.yes), thread, stop)
+            said = _yes_or_no(console, asked, given.yes)
+            if isinstance(said, bool):
+                events = agent.decide({call.id: Decision(said) for call in asked.calls}, thread, stop, keys)
+            else:  # yes, no and why, a change, or another command: as in the chat
+                events = agent.run(said, thread, (), stop, keys)
     finally:
         if not given.thread:
             agent.forget(thread)
@@ -145,6 +158,11 @@ class Printer:
             shown = table_of(event.result) or printable(str(event.result))
             self.console.print(shown, markup=False)
             self._shown = shown if isinstance(shown, str) else ""
+        elif isinstance(event, Decided):
+            for answer in event.answers.values():
+                if answer.approved and answer.args:
+                    changed = " ".join(f"{name}={written(value)}" for name, value in answer.args.items())
+                    self.console.print(f"approved with {changed}", markup=False, highlight=False)
         elif isinstance(event, ToolFailed | Failed):
             self.failed = True
             self.console.print(printable(event.message), style="red", markup=False, highlight=False)
@@ -155,20 +173,45 @@ class Printer:
         self._waiting, self._in_text = "", False
 
 
-def _decided(console: Console, asked: ApprovalNeeded, yes: bool) -> dict[str, bool]:
-    """Ask the person about every call that waits; without a person to ask the answer is no."""
-    decisions = {}
+def _yes_or_no(console: Console, asked: ApprovalNeeded, yes: bool) -> bool | str:
+    """Show what waits and ask for an answer; without a person to ask it is no.
+
+    Returns:
+        What was decided, or what the person said in other words.
+    """
     for call in asked.calls:
-        args = " ".join(f"{name}={value!r}" for name, value in call.args.items())
-        if yes:
-            decisions[call.id] = True
-        elif not sys.stdin.isatty():
-            console.print(f"{call.tool} {args} needs your approval: say --yes", style="red", markup=False)
-            decisions[call.id] = False
-        else:
-            console.print(f"{call.tool} {args}", markup=False)
-            decisions[call.id] = Confirm.ask("This cannot be undone. Go ahead?", console=console, default=False)
-    return decisions
+        console.print(approval_table(call), markup=False)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        tools = ", ".join(call.tool for call in asked.calls)
+        console.print(f"{tools} needs your approval: say --yes", style="red", markup=False)
+        return False
+    editable = list(dict.fromkeys(name for call in asked.calls for name in call.preview.editable))
+    while True:
+        try:
+            said = console.input(f"Go ahead? yes / {'edit / ' if editable else ''}no: ").strip()
+        except EOFError:
+            return False
+        if said.lower() not in EDIT:
+            return said or False
+        values = {name: call.preview.args.get(name) for call in asked.calls for name in call.preview.editable}
+        now = " ".join(f"{name}={written(value)}" for name, value in values.items())
+        can = f"Say what to change, on one line. Now: {now}" if editable else "Nothing of this can be changed."
+        console.print(can, markup=False, highlight=False)
+
+
+def approval_table(call: Call) -> Table:
+    """Return a table that shows what a call would do."""
+    preview = call.preview
+    table = Table(show_header=False, title=Text(printable(preview.title)), title_justify="left")
+    for name, fact in preview.facts:
+        table.add_row(Text(printable(name)), Text(printable(fact), overflow="fold"))
+    args = "\n".join(f"{name} = {printable(written(value))}" for name, value in preview.args.items())
+    table.add_row(Text(call.tool), Text(args, overflow="fold"))
+    if preview.warning:
+        table.add_row("", Text(preview.warning, style="bold red"))
+    return table
 
 
 def plan(arguments: list[str]) -> int:

@@ -18,16 +18,20 @@ quieten_libraries()  # before gradio is imported, which looks at the environment
 
 import gradio as gr  # noqa: E402
 
+import demo.scores  # noqa: E402, F401  # registers how negatives, jobs and scores are drawn
 from agent.loop import Agent  # noqa: E402
 from agent.models import describe_chat_model  # noqa: E402
 from demo.chat import build_chat  # noqa: E402
+from demo.jobs import build_jobs  # noqa: E402
 from demo.library import build_library  # noqa: E402
+from demo.match import build_match  # noqa: E402
 from demo.search import build_search  # noqa: E402
 from demo.thumbnails import cache_folder, prune  # noqa: E402
 from tools import index_images  # noqa: E402
 from tools.core.encoders import STARTER  # noqa: E402
 from tools.core.errors import PairwrightError, SettingsError  # noqa: E402
 from tools.core.files import write_text  # noqa: E402
+from tools.core.jobs.job import JobKeeper  # noqa: E402
 from tools.core.library import Kind  # noqa: E402
 from tools.core.starter import starter_digest  # noqa: E402
 from tools.core.workspace import Workspace  # noqa: E402
@@ -66,8 +70,12 @@ def build_demo(workspace: Workspace, prepared: threading.Event | None = None) ->
             build_chat(agent, page, prepared)
         with gr.Tab("Search"):
             build_search(workspace, page)
-        with gr.Tab("Library"):
-            build_library(workspace, page)
+        with gr.Tab("Match"):
+            build_match(workspace, page)
+        with gr.Tab("Jobs"):
+            build_jobs(workspace, page)
+        with gr.Tab("Library") as tab:
+            build_library(workspace, page, tab)
         page.load(badge, None, about, show_progress="hidden", api_visibility="private")
     return page
 
@@ -131,6 +139,7 @@ def serve(settings: Settings) -> None:
     page = build_demo(workspace, prepared)
     page.queue(default_concurrency_limit=4, max_size=32)
     threading.Thread(target=prepare_samples, args=(workspace, prepared), daemon=True, name="samples").start()
+    JobKeeper(workspace.library).start()  # jobs whose worker died, perhaps with the app before this one, go on
     page.launch(server_name=settings.host, server_port=settings.port, **launch_options(settings))
 
 

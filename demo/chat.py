@@ -14,11 +14,23 @@ from typing import Any
 
 import gradio as gr
 
-from agent.events import Event, Said, TextDelta, ToolProgress
+from agent.events import Decision, Event, Said, TextDelta, ToolProgress
+from agent.keys import take_keys, visitor_keys
 from agent.loop import Agent
-from demo.render import APPROVE, Transcript
+from demo.approval import ApprovalForm, decisions, ids_of
+from demo.render import APPROVE, EDIT, Transcript
+from tools.core.workspace import Secrets
 
 EXAMPLES = ("find a dog", "show me 8 pictures of birds", "find something to eat", "what can you do?")
+KEYS = (  # label, what it is for, id; in the order of `visitor_keys`
+    (
+        "YouTube API key",
+        "To collect videos. For this visit only; it is neither shown, logged nor stored.",
+        "youtube-key",
+    ),
+    ("Hugging Face token", "To publish, and to read private data. For this visit only, likewise.", "hub-token"),
+)
+BUSY = "This conversation is still busy; wait for it, or press Stop"
 REDRAW_SECONDS = 0.1  # text and progress are drawn at most this often
 
 Messages = list[gr.ChatMessage]
@@ -40,19 +52,65 @@ class Chats:
             return [], uuid.uuid4().hex
         return self._drawn(thread).messages, thread
 
-    def send(self, message: dict[str, Any] | str, thread: str) -> Iterator[Messages]:
-        """Carry out a message and yield the messages to show."""
-        text, files = (message, []) if isinstance(message, str) else (message.get("text", ""), message.get("files", []))
-        transcript = self._drawn(thread)
-        yield from self._follow(transcript, thread, lambda stop: self.agent.run(text, thread, files, stop), text, files)
+    def take(self, said: dict[str, Any], thread: str, *keys: str) -> tuple[Any, ...]:
+        """Take pasted keys out of a message before anything else sees it, and put them where keys are typed.
 
-    def decide(self, thread: str, chosen: gr.SelectData) -> Iterator[Messages]:
-        """Carry out or refuse what waits for approval."""
+        While the turn before goes on, the message stays in its box.
+
+        Returns:
+            The message (None when it stays), what the box shows, the keys, nothing (the approval form closes).
+        """
+        if thread in self._stops:
+            gr.Warning(BUSY)
+            return None, *(gr.skip() for _ in range(len(keys) + 2))
+        text, found = take_keys(said.get("text") or "")
+        pasted = (found.youtube_api_key, found.hub_token)
+        if any(pasted):
+            gr.Info("The key was taken out of your message and put under Keys; it is used for this visit only.")
+        return {**said, "text": text}, None, *(new or old for new, old in zip(pasted, keys, strict=True)), ""
+
+    def send(self, message: dict[str, Any] | str | None, thread: str, *keys: str) -> Iterator[Messages]:
+        """Carry out a message and yield the messages to show; None is a message that stayed in its box."""
+        if message is None:
+            yield gr.skip()
+            return
+        text, files = (message, []) if isinstance(message, str) else (message.get("text", ""), message.get("files", []))
+
+        def turn(stop: threading.Event) -> Iterator[Event]:
+            return self.agent.run(text, thread, files, stop, self._secrets(keys))
+
+        yield from self._follow(self._drawn(thread), thread, turn, text, files)
+
+    def open_form(self, thread: str, chosen: gr.SelectData) -> str:
+        """Return whose approval form is to be open after a click on a question's buttons."""
+        answer, _, ids = str(chosen.value).partition(" ")
+        asked = self.agent.waiting(thread) if answer == EDIT else None
+        if answer == EDIT and (asked is None or ids_of(asked) != ids):
+            gr.Warning("This question is no longer open")
+            return ""
+        return ids if asked else ""
+
+    def choose(self, thread: str, chosen: gr.SelectData, *keys: str) -> Iterator[Messages]:
+        """Carry out or refuse what waits for approval, after a click on a question's buttons."""
         answer, *ids = str(chosen.value).split()
-        decisions = dict.fromkeys(ids, answer == APPROVE)
-        transcript = self._drawn(thread)
-        transcript.close_question(answer)
-        yield from self._follow(transcript, thread, lambda stop: self.agent.decide(decisions, thread, stop))
+        if answer == EDIT:
+            yield gr.skip()  # `open_form` does it
+        else:
+            yield from self._decide(thread, dict.fromkeys(ids, Decision(answer == APPROVE)), keys)
+
+    def decide(self, answer: dict[str, Any] | None, thread: str, *keys: str) -> Iterator[Messages]:
+        """Carry out or refuse what waits for approval, as the form says."""
+        if answer:
+            yield from self._decide(thread, decisions(answer), keys)
+
+    def _decide(self, thread: str, decided: dict[str, Decision], keys: Sequence[str]) -> Iterator[Messages]:
+        def turn(stop: threading.Event) -> Iterator[Event]:
+            return self.agent.decide(decided, thread, stop, self._secrets(keys))
+
+        yield from self._follow(self._drawn(thread), thread, turn)
+
+    def _secrets(self, keys: Sequence[str]) -> Secrets:
+        return visitor_keys(self.agent.workspace.settings, *keys)
 
     def stop(self, thread: str) -> None:
         """Stop the running turn: the tool ends at its next step."""
@@ -81,7 +139,7 @@ class Chats:
         """Draw a turn as it goes; `text` and `files` are what the person said to begin it."""
         stop = threading.Event()
         if self._stops.setdefault(thread, stop) is not stop:
-            gr.Warning("This conversation is still busy; wait for it, or press Stop")
+            gr.Warning(BUSY)
             yield gr.skip()  # the running turn goes on drawing
             return
         try:
@@ -132,9 +190,12 @@ def build_chat(agent: Agent, page: gr.Blocks, prepared: threading.Event) -> None
         buttons=["copy"],
         placeholder="**Match pictures with words.** Index a folder of pictures, then ask for what they show.",
     )
+    opened, answered = gr.State(""), gr.State(None)  # whose approval form is open; what it answered
+    keys = [_key_box(*about) for about in KEYS]
+    ApprovalForm(agent).layout(thread, opened, answered, keys)
     with gr.Row(elem_id="examples"):
         examples = [gr.Button(text, size="sm", min_width=80) for text in EXAMPLES]
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=True, elem_id="say"):
         box = gr.MultimodalTextbox(
             elem_id="command",
             show_label=False,
@@ -147,17 +208,30 @@ def build_chat(agent: Agent, page: gr.Blocks, prepared: threading.Event) -> None
         stop = gr.Button("Stop", elem_id="stop", variant="stop", scale=1, min_width=70)
         new = gr.Button("New", elem_id="new", scale=1, min_width=70)
 
-    # wiring
-    page.load(chats.load, thread, [chatbot, thread], show_progress="hidden", api_visibility="private")
+    with gr.Accordion("Keys", open=False, elem_id="keys"), gr.Row():
+        for one in keys:
+            one.render()  # type: ignore[no-untyped-call]
+
+    # wiring; only an event in the queue lets the form notice that `opened` has changed
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    page.load(chats.load, thread, [chatbot, thread], **quiet)
     sent = gr.State("")
-    box_submit = box.submit(lambda said: (said, None), box, [sent, box], queue=False, api_visibility="private")
+    box_submit = box.submit(
+        chats.take, [box, thread, *keys], [sent, box, *keys, opened], concurrency_limit=None, **quiet
+    )
     turns = [
-        box_submit.then(chats.send, [sent, thread], chatbot, show_progress="hidden", api_visibility="private"),
-        chatbot.option_select(chats.decide, thread, chatbot, show_progress="hidden", api_visibility="private"),
+        box_submit.then(chats.send, [sent, thread, *keys], chatbot, **quiet),
+        chatbot.option_select(chats.choose, [thread, *keys], chatbot, **quiet),
+        answered.change(chats.decide, [answered, thread, *keys], chatbot, **quiet),
     ]
+    chatbot.option_select(chats.open_form, thread, opened, concurrency_limit=None, **quiet)
+    answered.change(lambda: "", None, opened, concurrency_limit=None, **quiet)
     for button in examples:
-        turns.append(
-            button.click(chats.send, [button, thread], chatbot, show_progress="hidden", api_visibility="private")
-        )
-    stop.click(chats.stop, thread, None, queue=False, show_progress="hidden", api_visibility="private")
+        turns.append(button.click(chats.send, [button, thread, *keys], chatbot, **quiet))
+    stop.click(chats.stop, thread, None, queue=False, **quiet)
     new.click(chats.renew, thread, [chatbot, thread], cancels=turns, queue=False, api_visibility="private")
+    new.click(lambda: "", None, opened, concurrency_limit=None, **quiet)
+
+
+def _key_box(label: str, about: str, id: str) -> gr.Textbox:
+    return gr.Textbox("", label=label, info=about, type="password", elem_id=id, max_lines=1, render=False)

@@ -11,8 +11,8 @@ from tools.core.library import Card
 from tools.core.workspace import Workspace
 
 
-def build_library(workspace: Workspace, page: gr.Blocks) -> None:
-    """Lay out the library tab inside `page` and wire it."""
+def build_library(workspace: Workspace, page: gr.Blocks, tab: gr.Tab) -> None:
+    """Lay out the library tab `tab` of `page` and wire it."""
 
     def rows() -> list[list[str]]:
         return library_rows(list_library(workspace))
@@ -52,6 +52,7 @@ def build_library(workspace: Workspace, page: gr.Blocks) -> None:
 
     # wiring
     page.load(rows, None, table, show_progress="hidden", api_visibility="private")
+    tab.select(rows, None, table, show_progress="hidden", queue=False, api_visibility="private")
     gr.Timer(5.0).tick(rows, None, table, show_progress="hidden", queue=False, api_visibility="private")
     table.select(choose, table, [item, about, delete, really], show_progress="hidden", api_visibility="private")
     delete.click(ask, item, [delete, really], show_progress="hidden", api_visibility="private")

@@ -11,8 +11,12 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.components.chatbot import MetadataDict
 
+from agent.arguments import written
 from agent.events import (
     ApprovalNeeded,
+    Call,
+    Decided,
+    Decision,
     Event,
     Failed,
     Said,
@@ -30,7 +34,7 @@ from tools.load_dataset import Loaded
 from tools.search_images import Hit, SearchResult
 from tools.show_dataset import DatasetView
 
-APPROVE, REJECT = "approve", "reject"
+APPROVE, EDIT, REJECT = "approve", "edit", "reject"
 
 
 class Transcript:
@@ -42,6 +46,8 @@ class Transcript:
         self._home = home
         self._steps: dict[str, gr.ChatMessage] = {}
         self._text: gr.ChatMessage | None = None
+        self._question: tuple[gr.ChatMessage, ApprovalNeeded] | None = None  # the open one
+        self._rejected: set[str] = set()  # calls whose card says all
 
     def add(self, event: Event) -> None:
         """Draw one more event."""
@@ -66,12 +72,17 @@ class Transcript:
             self._finish(event)
         elif isinstance(event, ApprovalNeeded):
             self._ask(event)
+        elif isinstance(event, Decided):
+            self._rejected |= {id for id, answer in event.answers.items() if not answer.approved}
+            self._close(decided_text(event))
         elif isinstance(event, Failed):
             self._say(f"⚠️ {no_links(event.message)}")
 
     def _finish(self, event: ToolFinished | ToolFailed) -> None:
+        if event.id in self._rejected:
+            return
         step = self._steps.get(event.id)
-        if step is None:  # its start was drawn before a reload or an approval
+        if step is None:
             step = self._say("", metadata={"title": event.tool, "id": event.id})
         # Written whole: what the step showed while it ran (its progress) is replaced by what came out.
         done: MetadataDict = {"title": step.metadata["title"], "id": event.id, "status": "done"}
@@ -88,23 +99,29 @@ class Transcript:
                 self._say(content)
 
     def _ask(self, event: ApprovalNeeded) -> None:
+        if self._question:
+            message, earlier = self._question
+            message.options = []
+            message.content = f"**{titles(earlier)}** Asked again below."
         ids = " ".join(call.id for call in event.calls)  # a click answers this question, not a later one
-        calls = "\n".join(f"- **{call.tool}** {inline(call.args)}" for call in event.calls)
-        self._say(
-            f"Shall I go ahead? This cannot be undone.\n{calls}",
+        editable = any(call.preview.editable for call in event.calls)
+        message = self._say(
+            approval_card(event, question(event)),
             options=[
-                {"value": f"{APPROVE} {ids}", "label": "Yes, do it"},
+                {"value": f"{APPROVE} {ids}", "label": confirm_label(event)},
+                {"value": f"{EDIT} {ids}", "label": "Edit …" if editable else "No, because …"},
                 {"value": f"{REJECT} {ids}", "label": "No, leave it"},
             ],
         )
+        self._question = message, event
 
-    def close_question(self, answer: str) -> None:
+    def _close(self, outcome: str) -> None:
         """Replace the open question's buttons by what was decided."""
-        for message in reversed(self.messages):
-            if message.options:
-                message.options = []
-                message.content = f"{message.content}\n\n{'Approved.' if answer == APPROVE else 'Rejected.'}"
-                return
+        if self._question:
+            message, event = self._question
+            message.options = []
+            message.content = approval_card(event, outcome)
+            self._question = None
 
     def _say(self, content: Any, role: Literal["user", "assistant"] = "assistant", **rest: Any) -> gr.ChatMessage:
         message = gr.ChatMessage(role=role, content=content, **rest)
@@ -130,7 +147,55 @@ def arguments(args: dict[str, Any]) -> str:
 
 def inline(args: dict[str, Any]) -> str:
     """Write a call's arguments in a line."""
-    return ", ".join(f"{name} = `{str(value).replace('`', chr(39))}`" for name, value in args.items())
+    return ", ".join(f"{name} = `{written(value).replace('`', chr(39)) or 'none'}`" for name, value in args.items())
+
+
+def approval_card(event: ApprovalNeeded, end: str) -> str:
+    """Write what waits for approval: what it would do, its cost, the arguments it runs with; then `end`."""
+    return "\n\n".join([*map(_call_card, event.calls), end])
+
+
+def question(event: ApprovalNeeded) -> str:
+    """Ask for an answer, and say how one may be given in words."""
+    values = [(name, call.preview.args.get(name)) for call in event.calls for name in call.preview.editable]
+    number = next(((name, value + 1) for name, value in values if isinstance(value, int)), None)
+    example = number or next(iter(values), None)
+    change = f", or what to change, such as `{example[0]}={written(example[1])}`" if example else ""
+    return f"Shall I go ahead? You can also say *yes*, *no* and why{change}."
+
+
+def confirm_label(event: ApprovalNeeded) -> str:
+    """Return what the button says that approves."""
+    return event.calls[0].preview.confirm if len(event.calls) == 1 else "Yes, do all of it"
+
+
+def titles(event: ApprovalNeeded) -> str:
+    """Name what waits, in a line."""
+    return "; ".join(_cell(call.preview.title) for call in event.calls)
+
+
+def decided_text(event: Decided) -> str:
+    """Say what was decided, in a line."""
+    return " ".join(dict.fromkeys(map(_decision_text, event.answers.values())))
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> str:
+    """Write facts of a preview as a table; it has no header."""
+    return markdown_table(("", ""), facts) if facts else ""
+
+
+def _call_card(call: Call) -> str:
+    preview = call.preview
+    warning = f"⚠️ {no_links(preview.warning)}" if preview.warning else ""
+    return "\n\n".join(
+        filter(None, [f"**{_cell(preview.title)}**", facts_table(preview.facts), inline(preview.args), warning])
+    )
+
+
+def _decision_text(answer: Decision) -> str:
+    if answer.approved:
+        return f"**Approved** with {inline(answer.args)}." if answer.args else "**Approved.**"
+    return f"**Rejected:** {_cell(answer.reason)}" if answer.reason else "**Rejected.**"
 
 
 def _fenced(text: str) -> str:
@@ -191,7 +256,7 @@ def library_rows(listing: Listing) -> list[list[str]]:
         [
             entry.kind,
             entry.name,
-            ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in entry.counts.items()),
+            entry.holds,
             entry.source,
             entry.updated[:16].replace("T", " "),
         ]

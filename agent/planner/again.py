@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.planner.align import Graph
 from agent.planner.bind import TEXTS
 from agent.planner.message import Language, Message
 from agent.planner.plan import PlannedCall
-from agent.planner.slots import FREE, Context
+from agent.planner.slots import FREE, KINDS, Context, Reading
 from agent.planner.template import Slot
 
 
 def changed(
-    said: Mapping[str, Any], last: PlannedCall, graph: Graph, language: Language, context: Context
+    said: Mapping[str, Any], last: PlannedCall, graph: Graph, language: Language, context: Context, lead: str = ""
 ) -> dict[str, Any] | None:
     """Return the arguments of the last call with the change that was said; None when the change fits none of them.
 
     Args:
-        said: What the phrase gave: `rest` (any change), `times` (so many times as many), `more` (so many more); nothing
-            to repeat the call as it was.
+        said: What the phrase gave: `rest` (any change), `times` (so many times as many), `more` (so many more), another
+            value for an argument; nothing to repeat the call as it was.
         last: The last call.
         graph: The templates, for the tails of the last tool.
         language: The planner's words and tools.
         context: What readers may look up.
+        lead: The word before `rest`, which may belong to the change: "again, but on the cpu".
     """
     if not said:
         return dict(last.args)
     if "rest" in said:
-        return _with(str(said["rest"]), last, graph, language, context)
+        rest = str(said["rest"])
+        if lead and (found := tail(Message(f"{lead} {rest}", language, context), last.tool, graph)):
+            return {**last.args, **found}
+        return _with(rest, last, graph, language, context)
     signature = language.signatures[last.tool]
-    number = next((one for one in signature.arguments.values() if one.reader == "integer"), None)
+    if "times" not in said and "more" not in said:
+        return {**last.args, **said} if set(said) <= set(signature.arguments) else None
+    number = next((one for one in signature.arguments.values() if one.reader in ("integer", "integers")), None)
     before = last.args.get(number.name, number.default) if number else None
     if number is None or not isinstance(before, int):
         return None
@@ -43,24 +49,46 @@ def _with(rest: str, last: PlannedCall, graph: Graph, language: Language, contex
     message = Message(rest, language, context)
     if not message.tokens:
         return None
+    if found := tail(message, last.tool, graph):
+        return {**last.args, **found}
     starts = message.starts("change-leads")
-    tails = graph.align(message.tokens, message.spelled, message.read, starts, message.ends(), tails_of=last.tool)
-    if tails and tails[0].cost < FREE:
-        return {**last.args, **tails[0].args}
     arguments = language.signatures[last.tool].arguments
     # "4" is rather a number than the fourth result.
-    order = [name for kind in ("integer", "number", "picture") for name, one in arguments.items() if one.reader == kind]
+    kinds = ("integer", "integers", "number", "numbers", "picture")
+    order = [name for kind in kinds for name, one in arguments.items() if one.reader == kind]
     order += [name for name in last.args if name in arguments and name not in order]
-    order += [name for name, one in arguments.items() if one.reader in TEXTS and name not in order]
-    for name in order:
-        reader = language.reader(last.tool, name)
-        for start in reversed(starts):
-            for one in message.read(last.tool, Slot(name, sure=False), start):
-                if one.end in message.ends() and (one.sure or reader in TEXTS or name in last.args):
-                    return _replaced(last, name, one.value, language)
-    return None
+    order += [name for name, one in arguments.items() if one.reader in (*TEXTS, *KINDS) and name not in order]
+    fitting = [
+        (name, one)
+        for name in order
+        for start in reversed(starts)
+        for one in message.read(last.tool, Slot(name, sure=False), start)
+        if one.end in message.ends() and (one.sure or name in last.args or language.reader(last.tool, name) in TEXTS)
+    ]
+    if not fitting:
+        return None
+    name, chosen = next((one for one in fitting if one[1].sure), fitting[0])
+    if language.reader(last.tool, name) in KINDS:  # a name alone may be of another kind
+        name, chosen = min((one for one in fitting if language.reader(last.tool, one[0]) in KINDS), key=_cost)
+    return _replaced(last, name, chosen.value, language)
+
+
+def _cost(found: tuple[str, Reading]) -> float:
+    return found[1].cost
+
+
+def tail(message: Message, tool: str, graph: Graph, starts: Sequence[int] | None = None) -> dict[str, Any]:
+    """Return the arguments that a message says as the end of a command would; nothing when it is no such end.
+
+    `starts` is where it may begin: at the start of the message, or after filler, when omitted.
+    """
+    starts, ends = message.starts("change-leads") if starts is None else starts, message.ends()
+    tails = graph.align(message.tokens, message.spelled, message.read, starts, ends, tails_of=tool)
+    return tails[0].args if tails and tails[0].cost < FREE and tails[0].sure else {}
 
 
 def _replaced(last: PlannedCall, name: str, value: Any, language: Language) -> dict[str, Any]:
-    rivals = {rival for group in language.phrases(last.tool).needs if name in group for rival in group}
-    return {**{key: old for key, old in last.args.items() if key not in rivals}, name: value}
+    needs = language.phrases(last.tool).needs
+    rivals = {rival for group in needs if name in group for rival in group}
+    args = {**{key: old for key, old in last.args.items() if key not in rivals}, name: value}
+    return args if all(any(one in args for one in group) for group in needs) else {**last.args, name: value}

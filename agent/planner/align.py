@@ -6,14 +6,17 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from agent.planner.slots import Reading
-from agent.planner.template import Either, Sequence_, Setting, Slot, Word
+from agent.planner.slots import FREE, Reading
+from agent.planner.template import Either, Element, Sequence_, Setting, Slot, Word
 from agent.planner.text import Token
 
 START = 0
 TYPO = 0.4
+ANYTHING = "_"  # a slot for words that say something else than an argument
 SKIPPED = 0.25  # a word such as "just" in the middle
+FILLER = 0.32  # a word such as "whole" in the middle, for owners that allow it
 Settings = tuple[Setting, ...]
+_Froms = frozenset[tuple[int, Settings]]  # states, with the settings still to be applied
 Read = Callable[[str, Slot, int], Sequence[Reading]]  # (tool, slot, place)
 
 
@@ -27,6 +30,7 @@ class Alignment:
     like: str  # the template as it was met
     literals: int  # words of the template that were said
     free: int  # tokens that went into free text
+    sure: bool  # every slot holds what cannot be anything else
     phrase: int  # index of the phrase in its file
 
 
@@ -40,6 +44,7 @@ class _Step:
     slot: str = ""
     value: Any = None
     free: int = 0
+    sure: bool = True
     settings: Settings = ()
     phrase: int = -1
 
@@ -47,16 +52,24 @@ class _Step:
 class Graph:
     """The templates of many owners. After a template come its owner's tails, any number of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, fillers: frozenset[str] = frozenset()) -> None:
+        """Begin without templates; `fillers` are the words that add nothing to those of loose owners."""
+        self._fillers = fillers
+        self._loose: set[str] = set()
         self._words: list[dict[str, list[tuple[int, Settings]]]] = [{}]
         self._slots: list[list[tuple[Slot, int, Settings]]] = [[]]
         self._ends: list[list[tuple[int, Settings, int]]] = [[]]  # (hub, settings, phrase)
         self._owner = [""]
         self._hubs: dict[str, int] = {}
+        self._shared: dict[tuple[str, Element, _Froms], _Froms] = {}  # templates that begin alike share their states
         self.vocabulary: dict[str, set[str]] = {}  # owner → words of its templates
 
-    def add(self, owner: str, phrases: Iterable[Sequence_], tails: Iterable[Sequence_] = ()) -> None:
+    def add(
+        self, owner: str, phrases: Iterable[Sequence_], tails: Iterable[Sequence_] = (), loose: bool = False
+    ) -> None:
         """Add the templates of an owner."""
+        if loose:
+            self._loose.add(owner)
         self.vocabulary.setdefault(owner, set())
         hub = self._hubs.setdefault(owner, self._state(owner))
         for origin, templates in ((START, phrases), (hub, tails)):
@@ -98,8 +111,9 @@ class Graph:
                         _relax(reached[place + 1], target, _Step(step.cost + cost, step, word, settings=settings))
                 if self._slots[state]:
                     self._read_slots(state, step, place, reached, read)
-                if token.word in skippable and state != START:
-                    _relax(reached[place + 1], state, dataclasses.replace(step, cost=step.cost + SKIPPED))
+                cost = SKIPPED if token.word in skippable else FILLER if token.word in self._fillers else 0.0
+                if cost and state != START and (cost == SKIPPED or self._owner[state] in self._loose):
+                    _relax(reached[place + 1], state, dataclasses.replace(step, cost=step.cost + cost))
         self._close(reached[-1])
         return self._results(reached, ends, tails_of)
 
@@ -108,8 +122,8 @@ class Graph:
             for one in read(self._owner[target], slot, place):
                 if slot.sure and not one.sure:
                     continue
-                free = 0 if one.sure else one.end - place
-                after = _Step(step.cost + one.cost, step, "", slot.argument, one.value, free, settings)
+                free = one.end - place if one.cost >= FREE else 0
+                after = _Step(step.cost + one.cost, step, "", slot.argument, one.value, free, one.sure, settings)
                 _relax(reached[one.end], target, after)
 
     def _close(self, states: dict[int, _Step]) -> None:
@@ -124,7 +138,7 @@ class Graph:
                 step = reached[place].get(hub)
                 if step and (step.before or tails_of) and (owner not in best or step.cost < best[owner].cost):
                     best[owner] = step
-        found = [_alignment(owner, step) for owner, step in best.items()]
+        found = [one for owner, step in best.items() if (one := _alignment(owner, step))]
         return sorted(found, key=lambda one: (one.cost, -one.literals))
 
     def _state(self, owner: str) -> int:
@@ -134,28 +148,37 @@ class Graph:
         self._owner.append(owner)
         return len(self._words) - 1
 
-    def _sequence(
-        self, owner: str, elements: Sequence_, froms: frozenset[tuple[int, Settings]]
-    ) -> frozenset[tuple[int, Settings]]:
+    def _sequence(self, owner: str, elements: Sequence_, froms: _Froms) -> _Froms:
         """Add edges for a sequence; return the states where it may end, with the settings still to be applied."""
         for element in elements:
-            match element:
-                case Word(word):
-                    self.vocabulary[owner].add(word)
-                    target = self._state(owner)
-                    for state, settings in froms:
-                        self._words[state].setdefault(word, []).append((target, settings))
-                    froms = frozenset({(target, ())})
-                case Slot():
-                    target = self._state(owner)
-                    for state, settings in froms:
-                        self._slots[state].append((element, target, settings))
-                    froms = frozenset({(target, ())})
-                case Setting():
-                    froms = frozenset((state, (*settings, element)) for state, settings in froms)
-                case Either(ways):
-                    froms = frozenset().union(*(self._sequence(owner, way, froms) for way in ways))
+            key = (owner, element, froms)
+            if key not in self._shared:
+                self._shared[key] = self._element(owner, element, froms)
+            froms = self._shared[key]
         return froms
+
+    def _element(self, owner: str, element: Element, froms: _Froms, target: int | None = None) -> _Froms:
+        """Add edges for an element, to `target` where one is given; return the states where it may end."""
+        match element:
+            case Setting():
+                return frozenset((state, (*settings, element)) for state, settings in froms)
+            case Either(ways):
+                end = self._state(owner) if target is None else target  # whatever was said, the same may follow
+                return frozenset().union(*(self._way(owner, way, froms, end) for way in ways))
+        target = self._state(owner) if target is None else target
+        if isinstance(element, Word):
+            self.vocabulary[owner].add(element.word)
+        for state, settings in froms:
+            if isinstance(element, Word):
+                self._words[state].setdefault(element.word, []).append((target, settings))
+            else:
+                self._slots[state].append((element, target, settings))
+        return frozenset({(target, ())})
+
+    def _way(self, owner: str, way: Sequence_, froms: _Froms, end: int) -> _Froms:
+        if not way:
+            return froms
+        return self._element(owner, way[-1], self._sequence(owner, way[:-1], froms), end)
 
 
 def _relax(states: dict[int, _Step], state: int, step: _Step) -> None:
@@ -163,7 +186,8 @@ def _relax(states: dict[int, _Step], state: int, step: _Step) -> None:
         states[state] = step
 
 
-def _alignment(owner: str, last: _Step) -> Alignment:
+def _alignment(owner: str, last: _Step) -> Alignment | None:
+    """Return what the steps say; nothing when they say two things of one argument."""
     steps: list[_Step] = []
     step: _Step | None = last
     while step:
@@ -171,9 +195,12 @@ def _alignment(owner: str, last: _Step) -> Alignment:
         step = step.before
     steps.reverse()
     args: dict[str, Any] = {}
+    said: dict[str, Any] = {}
     for step in steps:
         args.update({setting.argument: setting.value for setting in step.settings})
-        if step.slot:
+        if step.slot and step.slot != ANYTHING:
+            if said.setdefault(step.slot, step.value) != step.value:
+                return None
             args[step.slot] = step.value
     return Alignment(
         owner=owner,
@@ -182,5 +209,6 @@ def _alignment(owner: str, last: _Step) -> Alignment:
         like=" ".join(f"{{{step.slot}}}" if step.slot else step.token for step in steps if step.slot or step.token),
         literals=sum(1 for step in steps if step.token),
         free=sum(step.free for step in steps),
+        sure=all(step.sure for step in steps),
         phrase=max(step.phrase for step in steps),
     )

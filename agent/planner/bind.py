@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.planner.memory import Memory
+from agent.planner.memory import LATEST, Memory
 from agent.planner.message import Language
 from agent.planner.plan import PlannedCall
 from agent.planner.slots import KINDS, Context, Named, Reference
+from agent.planner.template import Earlier
 from agent.planner.text import tokenize
 
 TEXTS = ("text", "question", "idea", "passage")
+CONTENTS = ("text", "question", "passage", "picture", "pictures", "texts", "source")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,10 @@ def bind(tool: str, said: Mapping[str, Any], why: str, memory: Memory, language:
     for argument, value in said.items():
         reader = language.reader(tool, argument)
         found = _value(value, reader, memory, context)
+        if found is None and isinstance(value, Earlier) and value.argument not in KINDS:
+            return Bound(PlannedCall(tool, args, why), argument)  # "the base model": no other will do
+        if found == LATEST:
+            continue
         if found is None or (reader in TEXTS and isinstance(found, str) and _says_nothing(found, language, context)):
             lost.append(argument)
         else:
@@ -53,6 +59,8 @@ def question(tool: str, argument: str, language: Language, names: Mapping[str, S
 def _value(value: Any, reader: str, memory: Memory, context: Context) -> Any:
     if isinstance(value, Reference):
         return memory.resolve(value, reader)
+    if isinstance(value, Earlier):
+        return _known(value.argument, memory, context) if value.argument in KINDS else memory.said.get(value.argument)
     if reader == "idea":
         known = (*context.names.get("concept", ()), memory.named.get("concept"))
         return value.removesuffix("s") if value.removesuffix("s") in known else value  # "which are dog shows?"
@@ -100,7 +108,8 @@ def _complete(
                 args[name] = filled
     for name in language.signatures[tool].required:
         if name not in args:
-            filled = _known(language.reader(tool, name), memory, context)
+            reader = language.reader(tool, name)
+            filled = _before(tool, name, reader, memory) or _known(reader, memory, context)
             if filled is None and not _take_file(tool, (name,), args, language, context):
                 return name
             if filled is not None:
@@ -108,13 +117,29 @@ def _complete(
     for group in needs:
         if not any(name in args for name in group) and not _take_file(tool, group, args, language, context):
             return group[0]
+    _feed(tool, args, memory, language)
     return None
 
 
-def _known(reader: str, memory: Memory, context: Context) -> str | None:
+def _feed(tool: str, args: dict[str, Any], memory: Memory, language: Language) -> None:
+    """Let a step work on what an earlier step of the same message made, where it was not said on what."""
+    if any(language.reader(tool, name) in CONTENTS for name in args):
+        return  # it was: on a text, a picture, a folder
+    for name in language.signatures[tool].arguments:
+        if name in memory.made and language.reader(tool, name) == name:  # not the base of a model
+            args.setdefault(name, memory.made[name])
+
+
+def _before(tool: str, name: str, reader: str, memory: Memory) -> Any:
+    """Return the artifact that the call just before was given: done once more, it is not done to what it made."""
+    again = memory.last is not None and memory.last.tool == tool and reader in KINDS
+    return memory.last.args.get(name) if memory.last and again else None
+
+
+def _known(reader: str, memory: Memory, context: Context) -> Any:
     if reader in KINDS:
         there = context.names.get(reader, ())
-        return memory.named.get(reader) or (there[0] if len(there) == 1 else None)
+        return memory.named.get(reader, there[0] if len(there) == 1 else None)
     if reader == "source" and memory.made_now:
         return memory.resolve(Reference(None), reader)
     return None

@@ -11,7 +11,7 @@ import numpy as np
 from agent.planner.bind import TEXTS
 from agent.planner.message import Language, Message
 from agent.planner.phrasebook import Phrases
-from agent.planner.slots import Named, Reading, Reference
+from agent.planner.slots import MINUTES, SURE, Named, Reading, Reference
 from agent.planner.template import Slot, example
 from agent.planner.text import Look, Token
 
@@ -20,7 +20,9 @@ THRESHOLD = 0.57  # cosine with the nearest example; below it the command is not
 MARGIN = 0.08  # lead over the nearest example of anything else
 # What stands in for an argument in the examples, and for its look in a command.
 _FILLERS = {"source": "a folder", "picture": "a picture", "integer": "five", "number": "five", "item": "an item"}
-_SCANNED = ("integer", "number", "choice", "picture", "pictures", "texts", "source", "channel", "hub")
+_FILLERS |= {"integers": "five", "numbers": "five", "minutes": "five minutes"}
+_NUMBERS = ("integer", "integers", "number", "numbers")
+_SCANNED = (*_NUMBERS, "minutes", "choice", "picture", "pictures", "texts", "source", "channel", "hub")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Meaning:
         }
         fillers = {name: _FILLERS.get(self._language.reader(phrases.name, name), "something") for name in arguments}
         texts = [example(phrase.elements, fillers) for phrase in phrases.phrases]
-        return [(phrases.name, number, text) for number, text in enumerate(texts) if len(text.split()) > 1]
+        first = {text: number for number, text in reversed(list(enumerate(texts))) if len(text.split()) > 1}
+        return [(phrases.name, number, text) for text, number in first.items()]
 
 
 def extract(tool: str, message: Message, language: Language) -> dict[str, Any]:
@@ -84,6 +87,10 @@ def extract(tool: str, message: Message, language: Language) -> dict[str, Any]:
             for one in message.read(tool, Slot(argument, sure=True), place)
             if one.sure and not isinstance(one.value, Reference) and (reader in _SCANNED or _is_known(one))
         ]
+        if reader == "minutes":
+            readings = [one for one in readings if one.cost <= SURE]  # with its unit
+        elif reader in _NUMBERS:
+            readings = [one for one in readings if not _is_time(message, one.end)]
         values = {str(one.value): one.value for one in readings}
         if len(values) == 1:  # two candidates are a doubt
             found[argument] = next(iter(values.values()))
@@ -95,6 +102,10 @@ def extract(tool: str, message: Message, language: Language) -> dict[str, Any]:
         for spare in [name for name in reversed(group) if name in found][:-1]:
             del found[spare]
     return found
+
+
+def _is_time(message: Message, place: int) -> bool:
+    return place < len(message.tokens) and message.tokens[place].word in MINUTES
 
 
 def _is_known(reading: Reading) -> bool:

@@ -51,6 +51,11 @@ class Language:
         """Return the words that say an artifact's kind."""
         return {" ".join(words): kind for kind in KINDS for words in self.book.lists[f"kind-{kind}"]}
 
+    def looks(self) -> dict[str, frozenset[str]]:
+        """Return the pieces that names of a kind usually have."""
+        lists = {kind: self.book.lists.get(f"looks-{kind}", frozenset()) for kind in KINDS}
+        return {kind: frozenset(words[0] for words in found) for kind, found in lists.items() if found}
+
     def never_names(self) -> frozenset[str]:
         """Return the words that are no name unless a kind was said with them."""
         return frozenset(words[0] for words in self.book.lists["never-names"] if len(words) == 1)
@@ -64,7 +69,7 @@ class Message:
         self.tokens = tokenize(self.text)
         self.spelled = [_spelled(token, language.speller) for token in self.tokens]
         self._language = language
-        self._context = context
+        self.context = context
         self._readings: dict[tuple[str, str, int], Sequence[Reading]] = {}
 
     def read(self, owner: str, slot: Slot, place: int) -> Sequence[Reading]:
@@ -72,15 +77,20 @@ class Message:
         reader = self._language.reader(owner, slot.argument)
         key = (f"{owner}.{slot.argument}" if reader == "choice" else "", reader, place)
         if key not in self._readings:
-            context = self._context
+            context = self.context
             if reader == "choice":
                 context = dataclasses.replace(context, choices=self._language.choices(owner, slot.argument))
             self._readings[key] = READERS[reader](self.text, self._corrected(reader), place, context)
         return self._readings[key]
 
-    def starts(self, filler: str = "starts") -> list[int]:
-        """Return the places where a command may begin: at the start, and after each piece of filler."""
-        places, place = [0], 0
+    def before(self, piece: str) -> str:
+        """Return the word before a piece at the end of the message; empty when there is none."""
+        words = self.text[: self.text.rfind(piece)].split()
+        return words[-1] if words else ""
+
+    def starts(self, filler: str = "starts", place: int = 0) -> list[int]:
+        """Return the places where a command may begin: at `place`, and after each piece of filler there."""
+        places = [place]
         sequences = self._language.book.lists[filler]
         while place < len(self.tokens):
             length = max((size for size in range(1, 7) if self._words(place, place + size) in sequences), default=0)

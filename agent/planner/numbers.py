@@ -27,6 +27,14 @@ NUMBER_PHRASES |= {
     ("a", "pair", "of"): 2,
     ("a", "dozen", "of"): 12,
     ("a", "hundred"): 100,
-    ("one", "hundred"): 100,
     ("hundred",): 100,
+    ("single",): 1,
+    ("a", "single"): 1,
+    ("a", "thousand"): 1000,
+    ("thousand",): 1000,
+}
+NUMBER_PHRASES |= {
+    (ones, unit): times * size
+    for times, ones in enumerate(_ONES[1:10], 1)
+    for unit, size in (("hundred", 100), ("thousand", 1000))
 }

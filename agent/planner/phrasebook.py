@@ -33,6 +33,9 @@ class Phrases:
     needs: list[tuple[str, ...]] = dataclasses.field(default_factory=list)  # one of each group must be given
     choices: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # argument → words → value
     makes: tuple[str, ...] = ()  # kind of artifact made, then the arguments that name it, best first
+    concerns: str = ""  # kind of what a call is about, or leaves running, without its name being said
+    loose: bool = False  # words that add nothing may stand anywhere
+    example: str = ""  # how to say it, for who did not make it clear
     certain: bool = False  # run only when the words are clear, never by likeness of meaning
 
 
@@ -125,6 +128,12 @@ def _directive(found: Phrases, line: str) -> None:
         words.update({" ".join(map(compare_form, one.split())): value for one in after.split(",")})
     elif word == "makes":
         found.makes = tuple(rest.split())
+    elif word == "concerns":
+        found.concerns = rest
+    elif word == "example":
+        found.example = rest
+    elif word == "loose":
+        found.loose = True
     elif word == "certain":
         found.certain = True
     else:

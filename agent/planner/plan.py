@@ -13,6 +13,7 @@ class PlannedCall:
     tool: str
     args: dict[str, Any]  # only arguments that were said or referred to
     why: str  # one short sentence for the screen
+    makes: tuple[str, str] | None = None  # kind and name of what it will make, as far as can be told
 
 
 @dataclasses.dataclass(frozen=True)

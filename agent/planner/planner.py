@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.planner.again import changed
+from agent.planner.again import changed, tail
 from agent.planner.align import Alignment, Graph
 from agent.planner.bind import bind, question
 from agent.planner.meaning import Embed, Likeness, Meaning, extract
@@ -15,8 +15,8 @@ from agent.planner.message import Language, Message
 from agent.planner.phrasebook import read_phrasebook
 from agent.planner.plan import Plan, PlannedCall
 from agent.planner.signature import read_signature
-from agent.planner.slots import Context, Reading
-from agent.planner.template import Slot
+from agent.planner.slots import Context, Reading, Reference
+from agent.planner.template import Earlier, Slot
 from agent.planner.text import Look, Speller
 
 _SPECIAL = ("_talk", "_outside", "_again")
@@ -32,6 +32,7 @@ class _Step:
     said: Mapping[str, Any]
     why: str
     answer: str = ""  # for talk
+    again: bool = False  # it changes an earlier command
 
 
 class Planner:
@@ -45,7 +46,7 @@ class Planner:
             embed: Texts → unit-length float32 rows; the bundled MiniLM, loaded when needed, when omitted.
         """
         book = read_phrasebook()
-        self._graph = Graph()
+        self._graph = Graph(frozenset(words[0] for words in book.lists["fillers"]))
         signatures = {one.name: one for one in map(read_signature, tools)}
         for owner, phrases in {
             **book.tools,
@@ -53,7 +54,8 @@ class Planner:
             "_outside": book.outside,
             "_again": book.again,
         }.items():
-            self._graph.add(owner, [one.elements for one in phrases.phrases], [one.elements for one in phrases.tails])
+            templates, tails = ([one.elements for one in some] for some in (phrases.phrases, phrases.tails))
+            self._graph.add(owner, templates, tails, phrases.loose)
         choice_words = {
             word
             for phrases in book.tools.values()
@@ -64,6 +66,7 @@ class Planner:
         speller = Speller(set().union(choice_words, *self._graph.vocabulary.values()))
         self._language = Language(book, signatures, speller)
         self._kind_words = self._language.kind_words()
+        self._looks = self._language.looks()
         self._never_names = self._language.never_names()
         self._skippable = frozenset(words[0] for words in book.lists["skips"])
         self._meaning = Meaning(self._language, embed)
@@ -74,6 +77,7 @@ class Planner:
         history: Sequence[str] = (),
         files: Sequence[str] = (),
         names: Mapping[str, Sequence[str]] | None = None,
+        by_meaning: bool = True,
     ) -> Plan:
         """Return the calls that a message asks for, or what to tell the person.
 
@@ -82,12 +86,28 @@ class Planner:
             history: Earlier messages of the person, oldest first, taken as carried out.
             files: Pictures uploaded with this message.
             names: Kind of artifact → the names there are, the most recently changed last.
+            by_meaning: Whether a message whose words are unknown is understood by what it is like.
         """
         memory = Memory()
         for earlier in history[-_REMEMBERED:]:
-            _, memory = self._respond(earlier, memory, self._context((), names or {}, memory))
-        plan, _ = self._respond(text, memory, self._context(files, names or {}, memory))
+            _, memory = self._respond(earlier, memory, self._context((), names or {}, memory), done=True)
+        context = self._context(files, names or {}, memory)
+        plan, _ = self._respond(text, memory, context, by_meaning=by_meaning)
         return plan
+
+    def change(self, text: str, tool: str) -> dict[str, Any]:
+        """Return the arguments of a call to `tool` that a message changes: "with 3 epochs", "make it 3 epochs".
+
+        Nothing when the message is anything else: only what a tail of the tool's phrases says is a change.
+        """
+        message = Message(text, self._language, self._context((), {}, Memory()))
+        if not message.tokens or tool not in self._language.signatures:
+            return {}
+        if found := tail(message, tool, self._graph):
+            return found
+        again = (one for one in self._aligned(message) if one.owner == "_again" and "rest" in one.args)
+        rests = (Message(str(one.args["rest"]), self._language, message.context) for one in again)
+        return next((found for rest in rests if rest.tokens if (found := tail(rest, tool, self._graph))), {})
 
     @property
     def abilities(self) -> str:
@@ -97,27 +117,31 @@ class Planner:
     def _context(self, files: Sequence[str], names: Mapping[str, Sequence[str]], memory: Memory) -> Context:
         known = {kind: [*names.get(kind, ())] for kind in {*names, *memory.named}}
         for kind, name in memory.named.items():  # made by an earlier command, or spoken of
-            if name not in known[kind]:
+            if name and name not in known[kind]:
                 known[kind].append(name)
-        return Context(known, files, self._kind_words, self._never_names, {})
+        return Context(known, files, self._kind_words, self._never_names, {}, self._looks)
 
-    def _respond(self, text: str, memory: Memory, context: Context) -> tuple[Plan, Memory]:
-        memory = dataclasses.replace(memory, made_now=False)
+    def _respond(
+        self, text: str, memory: Memory, context: Context, done: bool = False, by_meaning: bool = True
+    ) -> tuple[Plan, Memory]:
+        memory = dataclasses.replace(memory, made_now=False, made={})
         if not Message(text, self._language, context).tokens:
             said = "What should I do with this picture?" if context.files else self._not_understood()
             return Plan(say=said), memory
         steps = self._split(text, memory, context)
-        if memory.pending and (steps is None or steps[0].owner in ("_again", "_outside")):
+        if memory.pending and (steps is None or steps[0].again or steps[0].owner == "_outside"):
             answered = self._answer(text, memory.pending, context)
             if answered:
                 steps = answered
-        if steps is None:
+        if steps is None and memory.last:
+            steps = self._more(text, memory.last, context)
+        if steps is None and by_meaning:
             steps = self._by_meaning(text, memory, context)
         if not steps:
             return Plan(say=self._not_understood()), memory
-        return self._carry_out(steps, memory, context)
+        return self._carry_out(steps, memory, context, done)
 
-    def _carry_out(self, steps: Sequence[_Step], memory: Memory, context: Context) -> tuple[Plan, Memory]:
+    def _carry_out(self, steps: Sequence[_Step], memory: Memory, context: Context, done: bool) -> tuple[Plan, Memory]:
         calls: list[PlannedCall] = []
         for number, step in enumerate(steps):
             if step.answer:
@@ -130,8 +154,9 @@ class Planner:
                 pending = Pending(step.owner, bound.call.args, bound.missing, rest)
                 asked = question(step.owner, bound.missing, self._language, context.names)
                 return Plan(tuple(calls), bound.missing, asked), dataclasses.replace(memory, pending=pending)
-            calls.append(bound.call)
-            memory = memory.after(bound.call, self._language, context.names)
+            makes = memory.makes(bound.call, self._language, context.names, done)
+            calls.append(dataclasses.replace(bound.call, makes=makes))
+            memory = memory.after(calls[-1], self._language)
         return Plan(tuple(calls)), memory
 
     def _split(self, text: str, memory: Memory, context: Context) -> list[_Step] | None:
@@ -157,12 +182,14 @@ class Planner:
                 first = self._understand(left, memory, context)
                 if first is None or first[0].owner in ("_talk", "_outside"):
                     continue
-                later = dataclasses.replace(memory, last=PlannedCall(first[0].owner, dict(first[0].said), ""))
+                later = memory.with_call(PlannedCall(first[0].owner, dict(first[0].said), ""))
                 if right not in known:  # the same rest follows many a left
                     known[right] = self._parts(right, later, context, known)
                 rest = known[right]
                 if rest is None or rest[0][0].owner in ("_talk", "_outside"):
                     continue
+                if first[0].again and rest[0][0].again and not first[1].args:
+                    continue  # "once more, but with 5 epochs" is one change
                 if firm or first[1].free == 0 or _is_command(rest[0][1]):
                     return [first, *rest]
         return [whole] if whole else None
@@ -172,20 +199,44 @@ class Planner:
         message = Message(text, self._language, context)
         if not message.tokens:
             return None
-        found = self._graph.align(
-            message.tokens, message.spelled, message.read, message.starts(), message.ends(), self._skippable
-        )
-        for one in found:
+        for one in self._by_topic(self._aligned(message), memory):
             if one.owner != "_again":
                 answer = self._said(one.owner, one.phrase) if one.owner in _SPECIAL else ""
                 return _Step(text, one.owner, one.args, f'like "{one.like}"', answer), one
-            last = memory.last
-            if last is None or last.tool not in self._language.signatures:
-                continue
-            args = changed(one.args, last, self._graph, self._language, context)
-            if args is not None:
-                return _Step(text, last.tool, args, f'like "{one.like}", after {last.tool}'), one
+            for earlier in reversed(memory.calls if "rest" in one.args else memory.calls[-1:]):
+                args = None
+                if earlier.tool in self._language.signatures:
+                    lead = message.before(str(one.args.get("rest", "")))
+                    args = changed(one.args, earlier, self._graph, self._language, context, lead)
+                if args is not None:
+                    why = f'like "{one.like}", after {earlier.tool}'
+                    return _Step(text, earlier.tool, args, why, again=True), one
         return None
+
+    def _by_topic(self, found: list[Alignment], memory: Memory) -> list[Alignment]:
+        """Leave out what says "it" of a job where there is none; where there is, it is rather meant than small talk.
+
+        What says nothing at all ("cancel") is meant of a job only right after a call that was about one.
+        """
+        jobs = [one.args.get("job") for one in found]
+        it = [one for one, job in zip(found, jobs, strict=True) if job == Reference(None)]
+        nothing = [one for one, job in zip(found, jobs, strict=True) if job == Earlier("job")]
+        now = self._about_job(memory.last)
+        meant = (it if now or "job" in memory.named else []) + (nothing if now else [])
+        others = [one for one in found if one not in it + nothing]
+        talk = bool(others) and others[0].owner == "_talk"
+        return [*meant, *others] if talk else sorted([*meant, *others], key=lambda one: (one.cost, -one.literals))
+
+    def _about_job(self, call: PlannedCall | None) -> bool:
+        if call is None or call.tool not in self._language.signatures:
+            return False
+        arguments = self._language.signatures[call.tool].arguments
+        return "job" in arguments or self._language.phrases(call.tool).concerns == "job"
+
+    def _aligned(self, message: Message) -> list[Alignment]:
+        return self._graph.align(
+            message.tokens, message.spelled, message.read, message.starts(), message.ends(), self._skippable
+        )
 
     def _answer(self, text: str, pending: Pending, context: Context) -> list[_Step] | None:
         """Return the pending command, completed by a message that only answers the question."""
@@ -194,13 +245,21 @@ class Planner:
             slot = Slot(pending.ask, sure=False)
             readings: list[Reading] = [*message.read(pending.tool, slot, start)]
             for one in sorted(readings, key=lambda one: one.cost):
-                if one.end in message.ends():
-                    args = {**pending.args, pending.ask: one.value}
+                after = message.starts(place=one.end)
+                more = {} if one.end in message.ends() else tail(message, pending.tool, self._graph, after)
+                if more or one.end in message.ends():
+                    args = {**pending.args, **more, pending.ask: one.value}
                     first = _Step(text, pending.tool, args, f"{pending.ask} was asked for")
                     context = dataclasses.replace(context, files=())
                     rest = [self._understand(later, Memory(), context) for later in pending.rest]
                     return [first, *(step[0] for step in rest if step)]
         return None
+
+    def _more(self, text: str, last: PlannedCall, context: Context) -> list[_Step] | None:
+        """Return the last command with what a message adds that is only the end of one: "over 10 minutes"."""
+        found = tail(Message(text, self._language, context), last.tool, self._graph)
+        why = f"added to {last.tool}"
+        return [_Step(text, last.tool, {**last.args, **found}, why, again=True)] if found else None
 
     def _by_meaning(self, text: str, memory: Memory, context: Context) -> list[_Step] | None:
         """Return the steps of a message with unknown words: those of firm breaks, each by words or by meaning."""

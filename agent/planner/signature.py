@@ -24,8 +24,11 @@ READER_OF_ARGUMENT = {
     "name": "name",
     "image": "picture",
     "thumbnails": "pictures",
+    "titles": "texts",
+    "captions": "texts",
     "channel": "channel",
     "repo_id": "hub",
+    "min_minutes": "minutes",
     "question": "question",
     "context": "passage",
 }
@@ -78,26 +81,27 @@ def reader_of(name: str) -> str:
 def _argument(parameter: inspect.Parameter, hint: Any, about: str) -> Argument:
     required = parameter.default is inspect.Parameter.empty
     default = None if required else parameter.default
-    bare = _without_none(hint)
+    bare, *others = _parts(hint)
+    several = any(typing.get_origin(other) is list for other in others)
     choices = (
         tuple(str(choice) for choice in typing.get_args(bare)) if typing.get_origin(bare) is typing.Literal else ()
     )
-    return Argument(parameter.name, _reader(parameter.name, bare, choices), required, default, choices, about)
+    return Argument(parameter.name, _reader(parameter.name, bare, several, choices), required, default, choices, about)
 
 
-def _without_none(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return hint
+def _parts(hint: Any) -> list[Any]:
+    """Return the types that an argument may have, None left out."""
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return [part for part in (typing.get_args(hint) if union else (hint,)) if part is not type(None)]
 
 
-def _reader(name: str, hint: Any, choices: tuple[str, ...]) -> str:
+def _reader(name: str, hint: Any, several: bool, choices: tuple[str, ...]) -> str:
     if choices:
         return "choice"
     if hint is int:
-        return "integer"
+        return "integers" if several else "integer"
     if hint is float:
-        return "number"
+        return READER_OF_ARGUMENT.get(name, "numbers" if several else "number")
     if typing.get_origin(hint) is list:
         return READER_OF_ARGUMENT.get(name, "texts")
     return reader_of(name)

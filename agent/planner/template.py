@@ -1,7 +1,7 @@
 """The little language of the phrases files: `[optional]`, `(this|that)`, `<a list of words>`, `{argument}`.
 
 `{argument!}` takes only what is surely meant (a known name, a path, "the dataset x"), `{argument=value}` sets an
-argument that the words themselves decide.
+argument that the words themselves decide, `{argument=@other}` one that an earlier command gave as `other`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,18 @@ class Slot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Earlier:
+    """What an earlier command gave as an argument, or made."""
+
+    argument: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Setting:
     """An argument decided by the words around it."""
 
     argument: str
-    value: str
+    value: str | Earlier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,4 +127,6 @@ def _either(
 
 def _slot(inside: str) -> Slot | Setting:
     argument, equals, value = inside.partition("=")
+    if value.startswith("@"):
+        return Setting(argument, Earlier(value[1:]))
     return Setting(argument, value) if equals else Slot(argument.rstrip("!"), argument.endswith("!"))

@@ -15,7 +15,7 @@ _CHUNK = re.compile(
 )
 _EDGES = re.compile(r"^[(\[{<]*(?P<core>.*?)[\])}>,;:!?…]*$", re.DOTALL)
 _LAST_STOPS = re.compile(r"(?<=[^./])\.+$")
-_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_URL = re.compile(r"(?:https?://|www\.|(?:m\.)?youtube\.com/|youtu\.be/)\S+", re.IGNORECASE)
 _PATH = re.compile(r"(?:\.{1,2}[/\\]|~|/|[A-Za-z]:[/\\]).*|\.{1,2}")
 _FILE = re.compile(rf".*[^./]\.(?:{'|'.join(PICTURE_SUFFIXES + TABLE_SUFFIXES)})", re.IGNORECASE)
 _PICTURE = re.compile(rf".*[^./]\.(?:{'|'.join(PICTURE_SUFFIXES)})", re.IGNORECASE)
@@ -23,6 +23,12 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.-]+)+/?")
 _HANDLE = re.compile(r"@[\w.-]+")
 _NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
 _NOT_IN_WORDS = re.compile(r"['’‘.]")
+_SHORT = {"&": "and", "w/": "with", "w/o": "without"}
+# What people write as one: "epochs=3", "10min", "a 4-epoch run", "10+", "@mkbhd's".
+_SETTING = re.compile(r"(?P<first>[A-Za-z][\w-]*)=(?P<second>\S+)")
+_UNIT = r"min|mins|minutes?|h|hrs?|hours?|secs?|seconds?|epochs?"
+_WITH_UNIT = re.compile(rf"(?P<first>\d+(?:[.,]\d+)?)-?(?P<second>{_UNIT})", re.IGNORECASE)
+_TRIMMED = re.compile(r"(?P<first>\d+)\+|(?P<handle>@[\w.-]*\w)['’]s")
 
 
 class Look(enum.Enum):
@@ -74,13 +80,24 @@ def tokenize(text: str) -> list[Token]:
         core = _LAST_STOPS.sub("", core)
         if not any(char.isalnum() for char in core) and core not in (".", "..", "/", "~", "&"):
             continue
-        tokens.append(Token(core, compare_form(core), _look(core), False, start, start + len(core)))
+        for begin, end in _pieces(core):
+            piece = core[begin:end]
+            tokens.append(Token(piece, compare_form(piece), _look(piece), False, start + begin, start + end))
     return tokens
+
+
+def _pieces(core: str) -> list[tuple[int, int]]:
+    """Return where the tokens of a chunk begin and end; most chunks are one."""
+    if two := _SETTING.fullmatch(core) or _WITH_UNIT.fullmatch(core):
+        return [two.span("first"), two.span("second")]
+    if trimmed := _TRIMMED.fullmatch(core):
+        return [trimmed.span("first" if trimmed["first"] else "handle")]
+    return [(0, len(core))]
 
 
 def compare_form(word: str) -> str:
     """Return a word as it is compared: lower case, without apostrophes and full stops."""
-    return "and" if word == "&" else _NOT_IN_WORDS.sub("", word.lower()) or word
+    return _SHORT.get(word.lower()) or _NOT_IN_WORDS.sub("", word.lower()) or word
 
 
 def _look(core: str) -> Look:
@@ -103,7 +120,10 @@ class Speller:
     def __init__(self, words: Iterable[str]):
         self._known = {word for word in words if word.isalpha()}
         self._by_deletion: dict[str, set[str]] = {}
+        self._by_letters: dict[str, set[str]] = {}  # of three letters only their order is mended: "teh", "hwo"
         for word in self._known:
+            if len(word) == 3:
+                self._by_letters.setdefault("".join(sorted(word)), set()).add(word)
             if len(word) >= 4:
                 for form in _deletions(word):
                     self._by_deletion.setdefault(form, set()).add(word)
@@ -112,7 +132,7 @@ class Speller:
         """Return the known words that this one may stand for; none when it is itself known."""
         if word in self._known or len(word) < 3 or not word.isalpha():
             return ()
-        found: set[str] = set()
+        found: set[str] = set(self._by_letters.get("".join(sorted(word)), ()))
         for form in _deletions(word):
             found |= self._by_deletion.get(form, set())
         return sorted(near for near in found if near[0] == word[0] or sorted(near) == sorted(word))

@@ -1,47 +1,18 @@
-"""A chat model that says what it is told to, and agents around it."""
+"""Agents that follow a script, that plan, and that can train."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
 
 from agent.loop import Agent
+from tests.agent.scripted import ScriptedModel
+from tests.agent.training import Ran, make_dataset, planned_agent
 from tools.core.workspace import Workspace
 
 MakeAgent = Callable[..., Agent]
-
-
-class ScriptedModel(BaseChatModel):
-    """Gives the replies of its script one after the other; an exception in the script is raised."""
-
-    script: list[Any]
-    seen: list[list[BaseMessage]] = []
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Any:
-        return self
-
-    def _generate(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kw: Any
-    ) -> ChatResult:
-        self.seen.append(list(messages))
-        reply = self.script.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return ChatResult(generations=[ChatGeneration(message=reply)])
-
-
-def calling(tool: str, id: str = "c1", **args: Any) -> AIMessage:
-    """Return a reply that calls a tool."""
-    return AIMessage("", tool_calls=[{"name": tool, "args": args, "id": id, "type": "tool_call"}])
 
 
 @pytest.fixture
@@ -58,3 +29,16 @@ def scripted(workspace: Workspace) -> MakeAgent:
 def planned(workspace: Workspace) -> Agent:
     """Return an agent that runs on the planner."""
     return Agent(workspace)
+
+
+@pytest.fixture
+def ran() -> Ran:
+    """Return what the stand-ins of the training tools did."""
+    return Ran()
+
+
+@pytest.fixture
+def trainer(workspace: Workspace, ran: Ran) -> Agent:
+    """Return an agent on the planner that can collect, mine and fine-tune; there is the dataset talebi."""
+    make_dataset(workspace, "talebi")
+    return planned_agent(workspace, ran)

@@ -4,9 +4,20 @@ from pathlib import Path
 from langchain_core.messages import AIMessage
 from PIL import Image
 
-from agent.events import ApprovalNeeded, Failed, Said, TextDelta, ToolFailed, ToolFinished, ToolProgress, ToolStarted
+from agent.events import (
+    ApprovalNeeded,
+    Decision,
+    Failed,
+    Said,
+    TextDelta,
+    ToolFailed,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
 from agent.loop import MAX_CALLS, MAX_TEXT, Agent
-from tests.agent.conftest import MakeAgent, calling
+from tests.agent.conftest import MakeAgent
+from tests.agent.scripted import calling
 from tests.conftest import MakePicture
 from tools.core.library import Kind
 from tools.core.workspace import Workspace
@@ -18,10 +29,10 @@ def of_type(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
-def decided(agent: Agent, yes: bool) -> dict[str, bool]:
+def decided(agent: Agent, yes: bool) -> dict[str, Decision]:
     """Return the same answer to everything that waits."""
     waiting = agent.waiting("t")
-    return {call.id: yes for call in waiting.calls} if waiting else {}
+    return {call.id: Decision(yes) for call in waiting.calls} if waiting else {}
 
 
 def said(events) -> str:
@@ -91,7 +102,7 @@ def test_a_title_that_looks_like_a_refusal_is_only_a_title(planned: Agent, make_
 def test_a_conversation_keeps_only_its_newest_state(planned: Agent, workspace: Workspace):
     for _ in range(5):
         list(planned.run("list my library", "t"))
-    rows = planned._open_saver().conn.execute("SELECT count(*) FROM checkpoints WHERE thread_id = 't'").fetchone()
+    rows = planned._kept.saver().conn.execute("SELECT count(*) FROM checkpoints WHERE thread_id = 't'").fetchone()
     assert rows == (1,) and len(of_type(planned.history("t"), ToolFinished)) == 5
 
 
@@ -115,7 +126,7 @@ def test_deleting_waits_for_a_yes(planned: Agent, photos: Path, workspace: Works
     assert [call.tool for call in asked[0].calls] == ["delete_item"]
     assert workspace.library.find("images")
     done = list(planned.decide(decided(planned, True), "t"))
-    assert not of_type(done, ToolStarted), "the call was announced before"
+    assert not of_type(events, ToolStarted) and of_type(done, ToolStarted), "it is announced when it is approved"
     assert of_type(done, ToolFinished)[0].result.item == "collection/images"
     assert workspace.library.cards() == []
 

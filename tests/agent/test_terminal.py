@@ -1,9 +1,11 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent import terminal
+from tests.agent.training import Ran, make_dataset, planned_agent
 from tests.doubles import colour_workspace
 from tools.core.workspace import Workspace
 from tools.index_images import index_images
@@ -26,9 +28,65 @@ def test_a_command_prints_its_call_and_its_table(colours: Workspace, photos: Pat
 def test_deleting_without_a_person_to_ask_needs_yes(colours: Workspace, photos: Path, capsys):
     index_images(colours, str(photos))
     assert terminal.main(["delete", "the", "collection", "images"]) == 1
-    assert "say --yes" in capsys.readouterr().out and colours.library.find("images")
+    out = capsys.readouterr().out
+    assert "Delete collection/images" in out and "say --yes" in out and colours.library.find("images")
     assert terminal.main(["delete the collection images", "--yes"]) == 0
     assert colours.library.cards() == []
+
+
+@pytest.fixture
+def at_the_keyboard(colours: Workspace, ran: Ran, monkeypatch: pytest.MonkeyPatch):
+    """Let a person sit there who gives these answers; the agent can train, and there is the dataset talebi."""
+    make_dataset(colours, "talebi")
+    monkeypatch.setattr("agent.loop.Agent", lambda workspace: planned_agent(workspace, ran))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+
+    def sit(*answers: str) -> None:
+        left = list(answers)
+
+        def answer(*_: object) -> str:
+            if not left:
+                raise EOFError
+            return left.pop(0)
+
+        monkeypatch.setattr("builtins.input", answer)
+
+    return sit
+
+
+@pytest.mark.parametrize(
+    ("answers", "epochs", "status"),
+    [
+        (["yes"], [2], 0),
+        (["no"], [], 1),
+        ([""], [], 1),
+        ([], [], 1),
+        (["no, too costly"], [], 1),
+        (["edit", "epochs=3 batch_size=8", "yes"], [3], 0),
+        (["with 3 epochs", "y"], [3], 0),
+        (["epochs=many", "yes"], [2], 0),
+    ],
+)
+def test_what_waits_is_shown_and_asked_about(at_the_keyboard, ran: Ran, capsys, answers, epochs, status):
+    at_the_keyboard(*answers)
+    assert terminal.main(["fine-tune clip on talebi"]) == status
+    assert [args["epochs"] for _, args in ran.launched] == epochs
+    out = capsys.readouterr().out
+    assert "Fine-tune starter-clip on talebi" in out and "2 minutes" in out and "learning_rate = 0.0001" in out
+    assert ("Now: epochs=2 batch_size=16" in out) == ("edit" in answers)
+    assert ("expected a whole number" in out) == ("epochs=many" in answers)
+    assert ("3 minutes" in out) == (epochs == [3])
+
+
+def test_yes_approves_what_is_shown(at_the_keyboard, ran: Ran, capsys):
+    assert terminal.main(["fine-tune clip on talebi for 5 epochs", "--yes"]) == 0
+    assert ran.launched[0][1]["epochs"] == 5 and "5 minutes" in capsys.readouterr().out
+
+
+def test_a_key_in_the_command_also_counts_for_what_is_approved_later(at_the_keyboard, ran: Ran, capsys):
+    token = "hf_" + "aBcD1" * 7
+    assert terminal.main([f"fine-tune clip on talebi with my token {token}", "--yes"]) == 0
+    assert ran.launched_with == [token] and token not in capsys.readouterr().out
 
 
 def test_a_failed_tool_gives_status_1_and_says_why(colours: Workspace, capsys):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from demo.app import build_demo, launch_options
+from demo.chat import build_chat
+from tests.agent.training import Ran, make_dataset, planned_agent
 from tests.conftest import MakePicture
 from tools.core.workspace import Workspace
 from tools.index_images import index_images
@@ -43,6 +49,24 @@ class Page:
         self.tab.locator("#command textarea").fill(text)
         self.tab.locator("#command textarea").press("Enter")
 
+    def press(self, button: str) -> None:
+        self.tab.get_by_role("button", name=button, exact=True).click()
+
+    def field(self, label: str):
+        """Return a field of the approval form."""
+        return self.tab.locator("#approval").get_by_label(label)
+
+    def form(self, says: str) -> None:
+        """Leave the field, and wait for what the approval form then says."""
+        self.tab.keyboard.press("Tab")
+        self.tab.locator("#approval-note").get_by_text(says).wait_for()
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for something that cannot be seen on the page."""
+        end = time.monotonic() + PATIENCE / 1000
+        while not true() and time.monotonic() < end:
+            self.tab.wait_for_timeout(100)
+
     def wait_for(self, text: str) -> None:
         self.tab.locator("#conversation").get_by_text(text).last.wait_for()
 
@@ -68,10 +92,33 @@ def chromium() -> Iterator[object]:
 
 @pytest.fixture
 def page(workspace: Workspace, chromium) -> Iterator[Page]:
+    with shown(build_demo(workspace), workspace, chromium) as page:
+        yield page
+
+
+@pytest.fixture
+def trainer(workspace: Workspace, ran: Ran, chromium) -> Iterator[Page]:
+    """Return the chat of an agent whose training tools are stand-ins; there is the dataset talebi."""
+    make_dataset(workspace, "talebi")
+    prepared = threading.Event()
+    prepared.set()
+    with gr.Blocks(analytics_enabled=False) as demo:
+        build_chat(planned_agent(workspace, ran), demo, prepared)
+    with shown(demo, workspace, chromium) as page:
+        yield page
+
+
+@pytest.fixture
+def ran() -> Ran:
+    return Ran()
+
+
+@contextlib.contextmanager
+def shown(demo: gr.Blocks, workspace: Workspace, chromium) -> Iterator[Page]:
+    """Serve an app and open it in a browser tab."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    demo = build_demo(workspace)
     demo.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -109,13 +156,85 @@ def test_deleting_asks_and_the_buttons_decide(page: Page, photos: Path, workspac
     index_images(workspace, str(photos))
     page.say("delete the collection images")
     page.wait_for("Shall I go ahead?")
-    page.tab.get_by_role("button", name="No, leave it").click()
+    page.wait_for("This cannot be undone.")
+    page.press("No, leave it")
     page.wait_for("All right, I left it as it is.")
     assert workspace.library.find("images")
     page.say("delete the collection images")
-    page.tab.get_by_role("button", name="Yes, do it").click()
+    page.press("Yes, delete it")
     page.wait_for("Deleted collection/images")
     assert workspace.library.cards() == []
+
+
+def test_the_form_changes_what_waits_says_what_it_would_cost_and_survives_a_reload(trainer: Page, ran: Ran):
+    trainer.say("fine-tune clip on talebi")
+    trainer.press("Edit …")
+    trainer.field("epochs").fill("many")
+    trainer.field("batch size").fill("8")
+    trainer.form("expected a whole number")
+    trainer.press("Launch with these")
+    trainer.form("expected a whole number")
+    trainer.tab.reload()
+    trainer.press("Edit …")
+    assert trainer.field("epochs").input_value() == "2", "nothing was decided"
+    trainer.field("epochs").fill("1, 5")
+    trainer.field("learning rate").fill("3e-5")
+    trainer.form("6 minutes")
+    trainer.press("Launch with these")
+    trainer.wait_for("Approved")
+    trainer.wait_for("job-1")
+    ((_, args),) = ran.launched
+    assert (args["epochs"], args["batch_size"], args["learning_rate"]) == ([1, 5], 16, 3e-5)
+    trainer.tab.wait_for_selector("#approval", state="detached")
+
+
+def test_a_reason_can_be_given_and_a_stale_question_launches_nothing(trainer: Page, ran: Ran):
+    trainer.say("fine-tune clip on talebi")
+    trainer.press("Edit …")
+    other = trainer.tab.context.new_page()
+    other.goto(trainer.url)
+    other.get_by_role("button", name="Launch", exact=True).wait_for()
+    trainer.field("Or no, because").fill("too costly")
+    trainer.press("Reject")
+    trainer.wait_for("too costly")
+    trainer.wait_for("All right, I left it as it is.")
+    other.get_by_role("button", name="Launch", exact=True).click()
+    other.get_by_text("Nothing is waiting for a decision any more").wait_for()
+    assert ran.launched == []
+
+
+def test_a_question_is_answered_in_words(trainer: Page, ran: Ran):
+    trainer.say("fine-tune clip on talebi")
+    trainer.wait_for("2 minutes")
+    trainer.say("with 7 epochs")
+    trainer.wait_for("7 minutes")
+    assert trainer.tab.get_by_role("button", name="Launch", exact=True).count() == 1
+    trainer.say("yes")
+    trainer.wait_for("Approved")
+    trainer.wait_for("job-1")
+    assert [args["epochs"] for _, args in ran.launched] == [7]
+
+
+def test_keys_are_typed_where_nobody_reads_them_and_a_pasted_one_goes_there(trainer: Page, ran: Ran):
+    key, token = "AIza" + "x" * 35, "hf_" + "y" * 34
+    trainer.tab.locator("#keys").get_by_text("Keys", exact=True).click()
+    box = trainer.tab.locator("#youtube-key input")
+    assert box.get_attribute("type") == "password"
+    box.fill(key)
+    trainer.say(f"collect @mkbhd, then fine-tune clip with my token {token}")
+    trainer.wait_for("[key removed]")
+    trainer.press("Launch")
+    trainer.wait_for("job-1")
+    assert ran.collected_with == [key] and ran.launched_with == [token]
+    assert token not in trainer.tab.locator("#conversation").inner_text()
+    trainer.tab.reload()
+    trainer.wait_for("[key removed]")
+    kept = trainer.tab.evaluate("JSON.stringify([localStorage, sessionStorage])")
+    assert key not in kept and token not in kept
+    trainer.say(f"fine-tune clip with {token}")  # while the place for keys is closed
+    trainer.press("Launch")
+    trainer.until(lambda: len(ran.launched_with) == 2)
+    assert ran.launched_with == [token] * 2
 
 
 def test_tables_are_drawn_and_the_answer_comes_after_them(page: Page, photos: Path, workspace: Workspace):

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from agent.events import (
     ApprovalNeeded,
     Call,
+    Decided,
+    Decision,
     Failed,
     Said,
     TextDelta,
@@ -15,10 +18,11 @@ from agent.events import (
     ToolProgress,
     ToolStarted,
 )
-from demo.render import APPROVE, Transcript, draw
+from demo.render import Transcript, draw
 from demo.thumbnails import cache_folder, prune, shown
 from tests.conftest import MakePicture
 from tools.core.encoders import Unreadable
+from tools.core.preview import Preview
 from tools.delete_item import Deleted
 from tools.index_images import IndexReport
 from tools.list_library import Entry, Listing
@@ -63,14 +67,64 @@ def test_what_comes_from_data_stays_inside_its_block(home: Path):
     assert step.content.count("```") == 2
 
 
-def test_an_approval_has_buttons_that_go_when_it_is_decided(home: Path):
-    transcript = Transcript(home)
-    transcript.add(ApprovalNeeded((Call("1", "delete_item", {"item": "x"}),)))
-    (message,) = transcript.messages
-    assert [option["value"] for option in message.options] == ["approve 1", "reject 1"]
-    assert "delete_item" in message.content
-    transcript.close_question(APPROVE)
-    assert message.options == [] and "Approved." in message.content
+PREVIEW = Preview(
+    "Fine-tune <b>x</b> on talebi",
+    (("takes", "2 minutes | or [more](x)"),),
+    {"dataset": "talebi", "epochs": 2, "learning_rate": [1e-4, 3e-5], "model": None},
+    ("dataset", "epochs"),
+    "It warms the room.",
+    "Launch",
+)
+ASKED = ApprovalNeeded((Call("1", "launch_finetune", {}, PREVIEW),))
+
+
+def test_an_approval_shows_what_would_happen_and_with_which_arguments(home: Path):
+    (message,) = drawn(home, ASKED)
+    assert [option["value"] for option in message.options] == ["approve 1", "edit 1", "reject 1"]
+    assert [option["label"] for option in message.options] == ["Launch", "Edit …", "No, leave it"]
+    assert "| takes | 2 minutes \\| or \\[more](x) |" in message.content and "<b>" not in message.content
+    assert "It warms the room." in message.content and "`epochs=3`" in message.content
+    assert "learning_rate = `0.0001, 3e-05`" in message.content and "model = `none`" in message.content
+
+
+def test_where_nothing_can_be_changed_a_no_may_still_say_why(home: Path):
+    fixed = dataclasses.replace(PREVIEW, editable=())
+    (message,) = drawn(home, ApprovalNeeded((Call("1", "delete_item", {}, fixed),)))
+    assert [option["label"] for option in message.options][1] == "No, because …"
+    assert "what to change" not in message.content
+
+
+def test_the_buttons_answer_all_calls_that_wait_together(home: Path):
+    two = ApprovalNeeded((*ASKED.calls, Call("2", "launch_finetune", {}, PREVIEW)))
+    (message,) = drawn(home, two)
+    assert message.options[0] == {"value": "approve 1 2", "label": "Yes, do all of it"}
+    assert message.content.count("It warms the room.") == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Decision(True), "**Approved.**"),
+        (Decision(True, {"epochs": 3}), "**Approved** with epochs = `3`."),
+        (Decision(False), "**Rejected.**"),
+        (Decision(False, reason="too <b>costly</b>"), "**Rejected:** too &lt;b>costly&lt;/b>"),
+    ],
+)
+def test_a_decided_approval_loses_its_buttons_and_says_what_was_decided(home: Path, answer: Decision, says: str):
+    (message,) = drawn(home, ASKED, Decided({"1": answer}))
+    assert message.options == [] and message.content.endswith(says) and "Shall I" not in message.content
+    assert "2 minutes" in message.content
+
+
+def test_a_rejected_call_is_told_by_its_card_alone(home: Path):
+    said_no = (Decided({"1": Decision(False)}), ToolFailed("1", "launch_finetune", "You said no", 0.0))
+    assert len(drawn(home, ASKED, *said_no)) == 1
+
+
+def test_a_question_that_is_asked_again_has_only_one_set_of_buttons(home: Path):
+    earlier, said, later = drawn(home, ASKED, Said("with 3 epochs"), ASKED)
+    assert earlier.options == [] and later.options and said.role == "user"
+    assert "Asked again below" in earlier.content
 
 
 def test_said_and_failed_are_drawn(home: Path, make_picture: MakePicture):
