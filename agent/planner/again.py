@@ -9,7 +9,7 @@ from agent.planner.align import Graph
 from agent.planner.bind import TEXTS
 from agent.planner.message import Language, Message
 from agent.planner.plan import PlannedCall
-from agent.planner.slots import FREE, KINDS, Context, Reading
+from agent.planner.reading import FREE, KINDS, Context, Reading
 from agent.planner.template import Slot
 
 

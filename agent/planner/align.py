@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from agent.planner.slots import FREE, Reading
+from agent.planner.reading import FREE, Reading
 from agent.planner.template import Either, Element, Sequence_, Setting, Slot, Word
 from agent.planner.text import Token
 
@@ -199,7 +199,7 @@ def _alignment(owner: str, last: _Step) -> Alignment | None:
     for step in steps:
         args.update({setting.argument: setting.value for setting in step.settings})
         if step.slot and step.slot != ANYTHING:
-            if said.setdefault(step.slot, step.value) != step.value:
+            if said.setdefault(step.slot, step.value) != step.value and not owner.startswith("_"):
                 return None
             args[step.slot] = step.value
     return Alignment(

@@ -9,7 +9,7 @@ from typing import Any
 from agent.planner.memory import LATEST, Memory
 from agent.planner.message import Language
 from agent.planner.plan import PlannedCall
-from agent.planner.slots import KINDS, Context, Named, Reference
+from agent.planner.reading import KINDS, Context, Named, Reference
 from agent.planner.template import Earlier
 from agent.planner.text import tokenize
 

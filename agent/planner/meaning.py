@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 from agent.planner.bind import TEXTS
 from agent.planner.message import Language, Message
 from agent.planner.phrasebook import Phrases
-from agent.planner.slots import MINUTES, SURE, Named, Reading, Reference
+from agent.planner.quantities import MINUTES
+from agent.planner.reading import SURE, Named, Reading, Reference
 from agent.planner.template import Slot, example
 from agent.planner.text import Look, Token
 
@@ -45,16 +47,32 @@ class Meaning:
         self._vectors: np.ndarray | None = None
 
     def nearest(self, message: Message) -> Likeness | None:
-        """Return the owner that a command means; None when nothing is near or two are equally near."""
+        """Return the owner that a command means; None when nothing is near or two are equally near.
+
+        A tool that has no place for a channel or a picture of the message is not what it means.
+        """
         vectors, embed = self._load()
         scores = vectors @ embed([_masked(message)])[0]  # (examples,)
         best: dict[str, Likeness] = {}
         for place in np.argsort(-scores)[:50]:
             owner, phrase, text = self._examples[place]
-            best.setdefault(owner, Likeness(owner, phrase, text, float(scores[place])))
+            if self._has_place(owner, message):
+                best.setdefault(owner, Likeness(owner, phrase, text, float(scores[place])))
+        if not best:
+            return None
         first, *others = best.values()
         lead = first.score - (others[0].score if others else 0.0)
         return first if first.score >= THRESHOLD and lead >= MARGIN else None
+
+    def _has_place(self, owner: str, message: Message) -> bool:
+        if owner not in self._language.signatures:
+            return True
+        readers = {one.reader for one in self._language.signatures[owner].arguments.values()}
+        channel = any(token.look is Look.HANDLE for token in message.tokens)
+        picture = any(token.is_picture for token in message.tokens)
+        return (not channel or "channel" in readers) and (
+            not picture or not readers.isdisjoint(("picture", "pictures", "source"))
+        )
 
     def _load(self) -> tuple[np.ndarray, Embed]:
         if self._embed is None:
@@ -63,7 +81,8 @@ class Meaning:
             book = self._language.book
             for phrases in (*book.tools.values(), book.talk, book.outside):
                 self._examples += self._examples_of(phrases)
-            self._vectors = self._embed([text for _, _, text in self._examples])
+            texts = tuple(text for _, _, text in self._examples)
+            self._vectors = _shared(texts) if self._embed is _minilm() else self._embed(list(texts))
         return self._vectors, self._embed
 
     def _examples_of(self, phrases: Phrases) -> list[tuple[str, int, str]]:
@@ -126,12 +145,14 @@ def _text(message: Message, language: Language) -> str | None:
 
 
 def _masked(message: Message) -> str:
-    return " ".join(map(_mask, message.tokens))
+    return " ".join(_mask(token, message) for token in message.tokens)
 
 
-def _mask(token: Token) -> str:
+def _mask(token: Token, message: Message) -> str:
     if token.is_picture:
         return _FILLERS["picture"]
+    if token.look is Look.HANDLE or message.context.is_name(token):
+        return "something"
     if token.is_address:
         return _FILLERS["source"]
     if token.look is Look.NUMBER:
@@ -139,6 +160,7 @@ def _mask(token: Token) -> str:
     return "something" if token.quoted else token.value
 
 
+@functools.cache
 def _minilm() -> Embed:
     from sentence_transformers import SentenceTransformer
 
@@ -150,3 +172,9 @@ def _minilm() -> Embed:
         return model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False).astype(np.float32)
 
     return embed
+
+
+@functools.cache
+def _shared(texts: tuple[str, ...]) -> np.ndarray:
+    """Embed the examples once a process, however many planners there are."""
+    return _minilm()(list(texts))

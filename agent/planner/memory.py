@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.planner.message import Language
 from agent.planner.plan import PlannedCall
-from agent.planner.slots import KINDS, Reference
+from agent.planner.reading import KINDS, Reference
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
 _PATTERN = re.compile(r"(?P<before>[^{}]*)\{(?P<argument>\w+)\}(?P<behind>[^{}]*)")

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from agent.planner.align import TYPO
 from agent.planner.phrasebook import Phrasebook, Phrases
+from agent.planner.reading import KINDS, Context, Reading
 from agent.planner.signature import Signature, reader_of
-from agent.planner.slots import KINDS, READERS, Context, Reading
+from agent.planner.slots import READERS
 from agent.planner.template import Slot
 from agent.planner.text import Speller, Token, tokenize
 
@@ -46,6 +47,10 @@ class Language:
         """Return the phrases file of an owner."""
         special = {"_talk": self.book.talk, "_outside": self.book.outside, "_again": self.book.again}
         return special.get(owner) or self.book.tools.get(owner) or Phrases(owner)
+
+    def answer(self, owner: str, phrase: int) -> str:
+        """Return what to say to a phrase of talk."""
+        return self.phrases(owner).phrases[phrase].answer
 
     def kind_words(self) -> dict[str, str]:
         """Return the words that say an artifact's kind."""
@@ -112,24 +117,27 @@ class Message:
             places.append(place)
         return [place for place in places if place > 0]
 
-    def breaks(self) -> list[tuple[str, str, bool]]:
-        """Return (left, right, firm) for every place where one step may end and the next begin.
+    def breaks(self) -> list[tuple[str, str, str]]:
+        """Return (left, right, join) for every place where one step may end and the next begin.
+
+        They are joined by a word such as "then", by a "stop" such as a semicolon, or by something "soft" such as a
+        comma, which may as well stand within a step.
 
         Nobody gives so many steps at once that there are more than `MOST_BREAKS`: that is a text, not a command.
         """
         found = list(itertools.islice(self._breaks(), MOST_BREAKS + 1))
         return found if len(found) <= MOST_BREAKS else []
 
-    def _breaks(self) -> Iterator[tuple[str, str, bool]]:
+    def _breaks(self) -> Iterator[tuple[str, str, str]]:
         for place in range(1, len(self.tokens)):
             gap = self.text[self.tokens[place - 1].end : self.tokens[place].start]
             firm_words = self._joined(place, "firm-joins")
             words = firm_words or self._joined(place, "joins")
             if not (words or _FIRM_BREAK.search(gap) or "," in gap) or place + words >= len(self.tokens):
                 continue
-            firm = bool(firm_words or _FIRM_BREAK.search(gap))
+            join = "then" if firm_words else "stop" if _FIRM_BREAK.search(gap) else "soft"
             left = self.text[: self.tokens[place - 1].end] + ("?" if gap.lstrip("\"'”’)").startswith("?") else "")
-            yield left, self.text[self.tokens[place + words].start :], firm
+            yield left, self.text[self.tokens[place + words].start :], join
 
     def _joined(self, place: int, name: str) -> int:
         sequences = self._language.book.lists[name]
