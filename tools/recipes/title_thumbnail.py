@@ -92,11 +92,13 @@ def train(run: worker.Run) -> worker.Outcome:
     run.tell("note", text=f"training {count} of {config.base_model} on {device}")
     # 3. scores before
     before = {split: task.ranks(split) for split in data}
+    alone = set(data) == {"train"}
     for split, ranks in before.items():
-        run.tell("evaluation", when="before", epoch=0, split=split, items=len(data[split]), scores=_scores(ranks))
+        scored = "leave-one-out" if alone else split
+        run.tell("evaluation", when="before", epoch=0, split=scored, items=len(data[split]), scores=_scores(ranks))
     # 4. training, on the train split, judged on validation
     grid = fit.grid_of(config.epochs, config.batch_size, config.learning_rate, seed=config.seed)
-    held_out = _leave_one_out(task, grid[0], run) if set(data) == {"train"} else None
+    held_out = _leave_one_out(task, grid[0], run) if alone else None
     winner, tried = fit.search(task, grid, run)
     # 5. scores after
     after = {split: task.ranks(split) for split in data}

@@ -273,8 +273,8 @@ def test_too_few_pairs_to_split_are_scored_by_leave_one_out(make_run: MakeRun, s
     run = make_run(data=save_dataset("three", train=5), epochs=[3])
     outcome = train(run)
     assert "leave-one-out (5 pictures, 5 titles)" in outcome.message
-    after = [event for event in events(run, "evaluation") if event["when"] == "after"]
-    assert [(event["split"], event["items"]) for event in after] == [("leave-one-out", 5)]
+    told = [(event["when"], event["split"], event["items"]) for event in events(run, "evaluation")]
+    assert told == [("before", "leave-one-out", 5), ("after", "leave-one-out", 5)]
 
 
 def test_the_card_says_data_settings_scores_and_intervals(make_run: MakeRun):
