@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.planner.align import Graph
@@ -11,6 +12,8 @@ from agent.planner.message import Language, Message
 from agent.planner.plan import PlannedCall
 from agent.planner.reading import FREE, KINDS, Context, Reading
 from agent.planner.template import Slot
+
+_INSTEAD = re.compile(r"\s+(?:instead|rather|this time|again|too|as well|please)$", re.IGNORECASE)
 
 
 def changed(
@@ -30,8 +33,9 @@ def changed(
     if not said:
         return dict(last.args)
     if "rest" in said:
-        rest = str(said["rest"])
-        if lead and (found := tail(Message(f"{lead} {rest}", language, context), last.tool, graph)):
+        rest = _INSTEAD.sub("", str(said["rest"]))
+        led = Message(f"{lead} {rest}", language, context)
+        if lead and (found := tail(led, last.tool, graph, may=last.args)):
             return {**last.args, **found}
         return _with(rest, last, graph, language, context)
     signature = language.signatures[last.tool]
@@ -49,7 +53,7 @@ def _with(rest: str, last: PlannedCall, graph: Graph, language: Language, contex
     message = Message(rest, language, context)
     if not message.tokens:
         return None
-    if found := tail(message, last.tool, graph):
+    if found := tail(message, last.tool, graph, may=last.args):
         return {**last.args, **found}
     starts = message.starts("change-leads")
     arguments = language.signatures[last.tool].arguments
@@ -77,14 +81,21 @@ def _cost(found: tuple[str, Reading]) -> float:
     return found[1].cost
 
 
-def tail(message: Message, tool: str, graph: Graph, starts: Sequence[int] | None = None) -> dict[str, Any]:
+def tail(
+    message: Message, tool: str, graph: Graph, starts: Sequence[int] | None = None, may: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the arguments that a message says as the end of a command would; nothing when it is no such end.
 
-    `starts` is where it may begin: at the start of the message, or after filler, when omitted.
+    Args:
+        message: The message.
+        tool: Whose command it would be the end of.
+        graph: The templates.
+        starts: Where it may begin: at the start of the message, or after filler, when omitted.
+        may: Arguments whose value may be less than sure.
     """
     starts, ends = message.starts("change-leads") if starts is None else starts, message.ends()
     tails = graph.align(message.tokens, message.spelled, message.read, starts, ends, tails_of=tool)
-    return tails[0].args if tails and tails[0].cost < FREE and tails[0].sure else {}
+    return tails[0].args if tails and tails[0].cost < FREE and tails[0].unsure <= {*may} else {}
 
 
 def _replaced(last: PlannedCall, name: str, value: Any, language: Language) -> dict[str, Any]:

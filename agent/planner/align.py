@@ -30,7 +30,7 @@ class Alignment:
     like: str  # the template as it was met
     literals: int  # words of the template that were said
     free: int  # tokens that went into free text
-    sure: bool  # every slot holds what cannot be anything else
+    unsure: frozenset[str]  # slots that hold what may be something else
     phrase: int  # index of the phrase in its file
 
 
@@ -209,6 +209,6 @@ def _alignment(owner: str, last: _Step) -> Alignment | None:
         like=" ".join(f"{{{step.slot}}}" if step.slot else step.token for step in steps if step.slot or step.token),
         literals=sum(1 for step in steps if step.token),
         free=sum(step.free for step in steps),
-        sure=all(step.sure for step in steps),
+        unsure=frozenset(step.slot for step in steps if not step.sure),
         phrase=max(step.phrase for step in steps),
     )

@@ -74,7 +74,7 @@ def _list(tokens: Sequence[Token], start: int, fits: Callable[[Token], bool]) ->
     while place < len(tokens):
         if fits(tokens[place]):
             values.append(tokens[place].value)
-        elif tokens[place].word not in ("and", "or") or not values:
+        elif tokens[place].word not in ("and", "or", "/", "vs", "versus") or not values:
             break
         place += 1
     return [Reading(place, values, SURE)] if values else []

@@ -19,6 +19,8 @@ from agent.planner.text import Look, Token
 
 Embed = Callable[[list[str]], np.ndarray]
 THRESHOLD = 0.57  # cosine with the nearest example; below it the command is not understood
+MOST_EXAMPLES = 24  # of a tool; each costs milliseconds when the first unknown words are met
+_FUNCTION_WORDS = frozenset("the a an me my of to in for with on something is are i it this".split())
 MARGIN = 0.08  # lead over the nearest example of anything else
 # What stands in for an argument in the examples, and for its look in a command.
 _FILLERS = {"source": "a folder", "picture": "a picture", "integer": "five", "number": "five", "item": "an item"}
@@ -91,8 +93,12 @@ class Meaning:
         }
         fillers = {name: _FILLERS.get(self._language.reader(phrases.name, name), "something") for name in arguments}
         texts = [example(phrase.elements, fillers) for phrase in phrases.phrases]
-        first = {text: number for number, text in reversed(list(enumerate(texts))) if len(text.split()) > 1}
-        return [(phrases.name, number, text) for text, number in first.items()]
+        chosen: list[tuple[int, str]] = []
+        for number, text in enumerate(texts):
+            new = not any(_alike(text, other) for _, other in chosen)
+            if new and len(text.split()) > 1 and (phrases.name.startswith("_") or len(chosen) < MOST_EXAMPLES):
+                chosen.append((number, text))
+        return [(phrases.name, number, text) for number, text in chosen]
 
 
 def extract(tool: str, message: Message, language: Language) -> dict[str, Any]:
@@ -121,6 +127,12 @@ def extract(tool: str, message: Message, language: Language) -> dict[str, Any]:
         for spare in [name for name in reversed(group) if name in found][:-1]:
             del found[spare]
     return found
+
+
+def _alike(one: str, other: str) -> bool:
+    """Tell whether two examples have at least half of their words in common, so that one of them will do."""
+    words, others = ({*text.split()} - _FUNCTION_WORDS or {*text.split()} for text in (one, other))
+    return 2 * len(words & others) >= len(words | others)
 
 
 def _is_time(message: Message, place: int) -> bool:

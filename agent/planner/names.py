@@ -29,8 +29,12 @@ _BETWEEN = frozenset(  # follow "the model" without being its name
     "and or but then with for to on as at in of under from by using over against that which is was are has will looks \
 seems going doing please now thanks immediately too instead again".split()
 )
+_RESULTS = {("the", "result"), ("the", "outcome"), ("the", "output")}
 _WHICH = frozenset("base original untrained starting best better other wrong right whole first second".split())
-_FRESH = frozenset("last latest newest new same current recent previous trained fine-tuned finetuned resulting".split())
+_FRESH = frozenset(  # say which one of a kind is meant, without naming it
+    "last latest newest new same current recent previous trained fine-tuned finetuned resulting negatives mined \
+collected loaded".split()
+)
 _PLACES = frozenset("folder directory dir path table file csv parquet jsonl spreadsheet archive subfolder tree".split())
 _POSSESSIVE = re.compile(r"(.+)['’]s")
 _ON_HUB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:datasets/|models/)?([\w.-]+/[\w.-]+)/?")
@@ -106,6 +110,8 @@ def _named(
     if tokens[place].word in THINGS:
         longer = place + 1 < len(tokens) and tokens[place + 1].word == "one"
         found.append(Reading(place + 1 + longer, Reference(None), REFERRED))
+    if kind in ("item", "model") and tuple(one.word for one in tokens[start : start + 2]) in _RESULTS:
+        found.append(Reading(start + 2, Reference(None), REFERRED))
     while place < len(tokens) and tokens[place].word in DETERMINERS | _FRESH:
         definite, fresh = True, fresh or tokens[place].word in _FRESH
         place += 1

@@ -13,6 +13,7 @@ from agent.planner.text import Look, Token, tokenize
 MINUTES = {word: 1.0 for word in "min mins minute minutes".split()}
 MINUTES |= {word: 60.0 for word in "h hr hrs hour hours".split()}
 MINUTES |= {word: 1 / 60 for word in "sec secs second seconds".split()}
+_PARTS = {"half": 0.5, "half a": 0.5, "half an": 0.5, "a quarter of an": 0.25, "quarter of an": 0.25, "a quarter": 0.25}
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 
 
@@ -48,7 +49,7 @@ def read_minutes(text: str, tokens: Sequence[Token], start: int, context: Contex
         amounts.append((one.end - start, one.value))
         if words[one.end - start :][:3] == ["and", "a", "half"]:
             amounts.append((one.end - start + 3, one.value + 0.5))
-    amounts += [(length, 0.5) for length in (1, 2) if words[:length] in (["half"], ["half", "a"], ["half", "an"])]
+    amounts += [(length, _PARTS[part]) for length in (1, 2, 3, 4) if (part := " ".join(words[:length])) in _PARTS]
     amounts += [(1, 1)] if words[0] in ("a", "an") else []
     for length, amount in amounts:
         unit = MINUTES.get(words[length]) if length < len(words) else None

@@ -29,6 +29,8 @@ READER_OF_ARGUMENT = {
     "channel": "channel",
     "repo_id": "hub",
     "min_minutes": "minutes",
+    "more": "integer",  # of a change: so many more
+    "_": "_",  # words that are no argument
     "question": "question",
     "context": "passage",
 }

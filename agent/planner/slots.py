@@ -13,7 +13,7 @@ from agent.planner.lists import read_picture, read_pictures, read_texts
 from agent.planner.names import artifact, read_channel, read_hub, read_name, read_source
 from agent.planner.quantities import read_integer, read_minutes, read_number, several
 from agent.planner.reading import ASKING, FREE, FREE_WORD, KINDS, SURE, Context, Reader, Reading
-from agent.planner.text import Token
+from agent.planner.text import Look, Token
 
 
 def read_text(text: str, tokens: Sequence[Token], start: int, context: Context) -> list[Reading]:
@@ -21,6 +21,16 @@ def read_text(text: str, tokens: Sequence[Token], start: int, context: Context) 
     if tokens[start].quoted:
         return [Reading(start + 1, tokens[start].value, FREE / 2), *_runs(text, tokens, start)]
     return _runs(text, tokens, start)
+
+
+def read_words(text: str, tokens: Sequence[Token], start: int, context: Context) -> list[Reading]:
+    """Read words that stand for no argument: nothing that looks like one."""
+    plain = next((place for place in range(start, len(tokens)) if not _is_plain(tokens[place])), len(tokens))
+    return [one for one in _runs(text, tokens, start) if one.end <= plain]
+
+
+def _is_plain(token: Token) -> bool:
+    return token.look in (Look.WORD, Look.NUMBER) and not token.quoted
 
 
 def read_question(text: str, tokens: Sequence[Token], start: int, context: Context) -> list[Reading]:
@@ -63,6 +73,7 @@ def _runs(text: str, tokens: Sequence[Token], start: int) -> list[Reading]:
 
 READERS: dict[str, Reader] = {
     "text": read_text,
+    "_": read_words,
     "idea": read_text,  # a concept: free words, or the name of one that exists
     "question": read_question,
     "passage": read_passage,

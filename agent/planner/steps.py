@@ -1,4 +1,4 @@
-"""A message as steps: each understood by its words, as a change to the last command, as an answer, or by its meaning."""
+"""A message as steps, each understood by its words, as a change to an earlier one, as an answer, or by its meaning."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ class Steps:
             steps = self._answer(text, memory.pending, context) or steps
         if steps is None and memory.last:
             steps = self._more(text, memory.last, context)
+        if steps is None:
+            steps = self._turned(text, memory, context)
         if steps is None and by_meaning:
             steps = self._by_meaning(text, memory, context)
         return steps
@@ -184,6 +186,14 @@ class Steps:
         found = tail(Message(text, self._language, context), last.tool, self._graph)
         why = f"added to {last.tool}"
         return [Step(text, last.tool, {**last.args, **found}, why, again=True)] if found else None
+
+    def _turned(self, text: str, memory: Memory, context: Context) -> list[Step] | None:
+        """Return the step of a message whose end was said first: "on talebi, fine-tune clip"."""
+        for left, right, join in Message(text, self._language, context).breaks():
+            turned = self._understand(f"{right} {left}", memory, context) if join == "soft" else None
+            if turned and turned.read.free == 0 and turned.step.owner in self._language.signatures:
+                return [dataclasses.replace(turned.step, text=text)]
+        return None
 
     def _by_meaning(self, text: str, memory: Memory, context: Context) -> list[Step] | None:
         """Return the steps of a message with unknown words: those of firm breaks, each by words or by meaning."""

@@ -118,7 +118,7 @@ class Speller:
     """Finds the known word that a mistyped one was meant to be: one edit away, two for long words."""
 
     def __init__(self, words: Iterable[str]):
-        self._known = {word for word in words if word.isalpha()}
+        self._known = {word for word in words if _is_wordlike(word)}
         self._by_deletion: dict[str, set[str]] = {}
         self._by_letters: dict[str, set[str]] = {}  # of three letters only their order is mended: "teh", "hwo"
         for word in self._known:
@@ -130,12 +130,16 @@ class Speller:
 
     def corrections(self, word: str) -> Sequence[str]:
         """Return the known words that this one may stand for; none when it is itself known."""
-        if word in self._known or len(word) < 3 or not word.isalpha():
+        if word in self._known or len(word) < 3 or not _is_wordlike(word):
             return ()
         found: set[str] = set(self._by_letters.get("".join(sorted(word)), ()))
         for form in _deletions(word):
             found |= self._by_deletion.get(form, set())
         return sorted(near for near in found if near[0] == word[0] or sorted(near) == sorted(word))
+
+
+def _is_wordlike(word: str) -> bool:
+    return word.replace("-", "").isalpha()
 
 
 def _deletions(word: str) -> set[str]:
